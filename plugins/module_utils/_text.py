@@ -13,7 +13,8 @@ from ._unicode import NON_GRAPHIC
 _CURSOR_HOME = re.compile(r"(?:\x1b\[|\x9b)[01]?G")
 _ANSI = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor movements.
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"  # OSC and kin.
+    # OSC and kin. What begins another one ends the search, so that it takes linear time.
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\n\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"  # Escapes of a character or two.
 )
 _NEWLINE = re.compile("\r+\n")
@@ -74,14 +75,13 @@ def _last_state(line: str) -> str:
 
 def _erase(line: str) -> str:
     """Apply the backspaces of one line."""
-    kept: list[str] = []
-    for run in line.split("\b"):
-        # Each split but the last ends with one backspace, which takes a character of what is there.
-        kept.extend(run)
+    first, *others = line.split("\b")
+    kept = list(first)
+    for run in others:
         if kept:
             kept.pop()
-        last = run
-    return "".join(kept) + last[-1:]
+        kept.extend(run)
+    return "".join(kept)
 
 
 def _show(match: re.Match[str]) -> str:
