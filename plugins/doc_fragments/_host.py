@@ -1,0 +1,93 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This fragment is private to this collection and may change at any time.
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  machines:
+    description:
+      - The folder of the machines, laid out as bbot's C(--machines) says. Each folder in it is a volume on btrfs.
+    type: path
+    default: /build/machines
+  tftp:
+    description:
+      - The folder that guests fetch from and upload to, laid out as bbot's C(--tftp) says.
+    type: path
+    default: /build/tftp
+  state_dir:
+    description: The folder of locks, leases and cached findings.
+    type: path
+    default: /var/lib/bbot-agent
+  toolchain:
+    description: The name of the toolchain, a folder in C(toolchains/) of O(tftp).
+    type: str
+    default: default
+"""
+
+    VM = r"""
+options:
+  bridge:
+    description:
+      - The private bridge that guests are connected to. It must have an IPv4 address and a DHCP server.
+    type: str
+    default: br1
+  user:
+    description:
+      - The user that QEMU runs as. Give V(root) on a host that has no other.
+    type: str
+    default: bbot
+  runtime_dir:
+    description: The folder of the sockets of running machines.
+    type: path
+    default: /run/bbot-agent
+  log_dir:
+    description: The folder in which each bootstrap and each task gets a folder for its logs.
+    type: path
+    default: /var/log/bbot-agent
+  accelerator:
+    description:
+      - How guests run. V(auto) is V(kvm) where the CPU offers virtualisation and a canary guest has run under it,
+        else V(tcg).
+    type: str
+    choices: [auto, kvm, tcg]
+    default: auto
+  cpu:
+    description: CPUs of a machine.
+    type: int
+    default: 1
+  ram:
+    description: Memory of a machine in KiB, within the bounds that its own manifest sets.
+    type: int
+    default: 1048576
+  tftp_port:
+    description: The UDP port of the TFTP server on the bridge's address; V(0) is any free one.
+    type: int
+    default: 0
+  hold:
+    description:
+      - For how many seconds a machine that failed is kept suspended, to be looked into through its VNC socket.
+        The machine is then thrown away.
+    type: int
+    default: 0
+  progress_file:
+    description:
+      - A file on the build host that lines on the progress are appended to.
+      - Where it is given by the action plugin of this module, its lines appear live on the control node.
+    type: path
+  lease_file:
+    description:
+      - A file on the build host whose time stamp somebody renews while the outcome is wanted.
+        When it is older than O(lease_timeout) seconds, or gone, the machine is thrown away and the module fails.
+      - Set by the action plugin of this module, so that a play that was interrupted leaves no machine running.
+    type: path
+  lease_timeout:
+    description: How many seconds O(lease_file) may be old.
+    type: int
+    default: 120
+"""

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""The options that the modules share, and the engine's view of them.
+
+The texts are in the documentation fragment of the name _host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+import typing as t
+
+from ._command import module_runner
+from ._host import Host
+from ._storage import Btrfs
+
+HOST: dict[str, dict[str, t.Any]] = {
+    "machines": {"type": "path", "default": "/build/machines"},
+    "tftp": {"type": "path", "default": "/build/tftp"},
+    "state_dir": {"type": "path", "default": "/var/lib/bbot-agent"},
+    "toolchain": {"type": "str", "default": "default"},
+}
+
+VM: dict[str, dict[str, t.Any]] = {
+    "bridge": {"type": "str", "default": "br1"},
+    "user": {"type": "str", "default": "bbot"},
+    "runtime_dir": {"type": "path", "default": "/run/bbot-agent"},
+    "log_dir": {"type": "path", "default": "/var/log/bbot-agent"},
+    "accelerator": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
+    "cpu": {"type": "int", "default": 1},
+    "ram": {"type": "int", "default": 1048576},
+    "tftp_port": {"type": "int", "default": 0},
+    "hold": {"type": "int", "default": 0},
+    "progress_file": {"type": "path"},
+    "lease_file": {"type": "path"},
+    "lease_timeout": {"type": "int", "default": 120},
+}
+
+
+class Progress:
+    """Appends lines to the file that the one who waits reads; to nothing without a file."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+
+    def __call__(self, line: str) -> None:
+        if self._path:
+            # Progress is a courtesy: a full disk must not end a task.
+            with contextlib.suppress(OSError), open(self._path, "a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+
+
+def make_host(module: t.Any) -> Host:
+    """The build host as ``module``'s options describe it."""
+    params = module.params
+    host = Host(
+        run=module_runner(module),
+        storage=Btrfs(),
+        machines=params["machines"],
+        tftp=params["tftp"],
+        state=params["state_dir"],
+    )
+    if "bridge" not in params:
+        return host
+    return dataclasses.replace(
+        host,
+        runtime=params["runtime_dir"],
+        bridge=params["bridge"],
+        user=params["user"],
+        report=Progress(params["progress_file"]),
+    )
+
+
+def make_alive(module: t.Any) -> t.Callable[[], bool]:
+    """Whether the outcome is still wanted, by the options for the lease file."""
+    path, timeout = module.params["lease_file"], module.params["lease_timeout"]
+    if path is None:
+        return lambda: True
+
+    seen: tuple[float, float] = (0.0, 0.0)
+
+    def alive() -> bool:
+        # The clock of the wall may jump: what counts is how long the stamp has stood still.
+        nonlocal seen
+        try:
+            stamp = os.stat(path).st_mtime
+        except FileNotFoundError:
+            return False
+        if stamp != seen[0]:
+            seen = (stamp, time.monotonic())
+        return time.monotonic() - seen[1] < timeout
+
+    return alive

@@ -1,0 +1,239 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""The guest's way to us: a tap on the private bridge, and the redirection of its TFTP.
+
+A worker asks for TFTP at an address that exists nowhere (196.254.111.222 by
+default; bbot-worker(1)). One nftables map of our own sends what the machine with
+a given MAC address on a given bridge sends to UDP port 69 of *any* address to
+the server of that machine. The server answers from the one port it listens on,
+so connection tracking alone finds the way back.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import ipaddress
+import os
+import re
+import secrets
+import socket
+import struct
+
+from ._command import CommandError, Runner, check, find_program
+
+TABLE = "bbot_agent"
+_MAP = "tftp"
+
+# linux/if_tun.h, linux/sockios.h
+_TUNSETIFF = 0x400454CA
+_TUNSETPERSIST = 0x400454CB
+_TUNSETOWNER = 0x400454CC
+_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_TUN_EXCL = 0x0002, 0x1000, 0x4000, 0x8000
+_SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
+_SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
+_SIOCBRADDIF = 0x89A2
+_IFF_UP = 1
+# linux/rtnetlink.h, linux/if_link.h
+_AF_BRIDGE = 7
+_RTM_SETLINK = 19
+_NLM_F_REQUEST, _NLM_F_ACK = 1, 4
+_NLMSG_ERROR = 2
+_NLA_F_NESTED = 0x8000
+_IFLA_PROTINFO, _IFLA_BRPORT_ISOLATED = 12, 33
+_IFNAMSIZ = 16
+
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+
+
+class NetworkError(Exception):
+    """A network resource that is missing or cannot be made; the text names it."""
+
+
+def random_mac() -> str:
+    """A random locally administered unicast MAC address, as bbot makes them."""
+    octets = bytearray(secrets.token_bytes(6))
+    octets[0] = octets[0] & 0xFE | 0x02
+    return octets.hex(":")
+
+
+def check_mac(text: str) -> str:
+    """``text`` in lower case; NetworkError unless it is a unicast MAC address."""
+    if not _MAC.fullmatch(text):
+        raise NetworkError(f"{text!r} is not a MAC address of the form xx:xx:xx:xx:xx:xx")
+    if int(text[:2], 16) & 1:
+        raise NetworkError(f"MAC address {text} is a group address; its first byte must be even")
+    return text.lower()
+
+
+def _ifreq(name: str, tail: bytes = b"") -> bytearray:
+    encoded = os.fsencode(name)
+    if not 0 < len(encoded) < _IFNAMSIZ:
+        raise NetworkError(f"interface name {name!r} is not of 1 to {_IFNAMSIZ - 1} bytes")
+    return bytearray(encoded.ljust(_IFNAMSIZ, b"\0") + tail.ljust(24, b"\0"))
+
+
+def bridge_address(name: str) -> ipaddress.IPv4Interface:
+    """The IPv4 address and network of bridge ``name``; NetworkError if it has none."""
+
+    def ask(request: int) -> str:
+        buffer = _ifreq(name)
+        fcntl.ioctl(sock, request, buffer)
+        return socket.inet_ntoa(bytes(buffer[20:24]))
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            return ipaddress.IPv4Interface(f"{ask(_SIOCGIFADDR)}/{ask(_SIOCGIFNETMASK)}")
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                raise NetworkError(
+                    f"no bridge {name} on this host; make it with the role bbot.agent.host "
+                    "or name another one"
+                ) from error
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise NetworkError(
+                    f"bridge {name} has no IPv4 address; give it one of the guests' network"
+                ) from error
+            raise NetworkError(f"cannot look at bridge {name}: {error.strerror}") from error
+
+
+def create_tap(name: str, bridge: str, owner: int) -> None:
+    """Make tap ``name``, up and a port of ``bridge``, usable by the user id ``owner``.
+
+    The port is isolated: a guest reaches the host, not another guest.
+    """
+    try:
+        tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise NetworkError(
+            f"cannot make a tap: /dev/net/tun cannot be opened ({error.strerror}); "
+            "load the module tun and run as root"
+        ) from error
+    step = f"create tap {name}"
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            # The flags are of QEMU's kind: another kind could not be attached to.
+            flags = struct.pack("=H", _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR | _IFF_TUN_EXCL)
+            fcntl.ioctl(tun, _TUNSETIFF, _ifreq(name, flags))
+            fcntl.ioctl(tun, _TUNSETOWNER, owner)
+            step = f"add tap {name} to bridge {bridge}"
+            fcntl.ioctl(sock, _SIOCBRADDIF, _ifreq(bridge, struct.pack("=i", _index(name))))
+            step = f"isolate tap {name}"
+            _isolate(name)
+            step = f"bring tap {name} up"
+            buffer = _ifreq(name)
+            fcntl.ioctl(sock, _SIOCGIFFLAGS, buffer)
+            (now,) = struct.unpack_from("=H", buffer, _IFNAMSIZ)
+            fcntl.ioctl(sock, _SIOCSIFFLAGS, _ifreq(name, struct.pack("=H", now | _IFF_UP)))
+            # Last: until here the tap goes away with the descriptor.
+            fcntl.ioctl(tun, _TUNSETPERSIST, 1)
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            raise NetworkError(f"cannot {step}: {bridge} is not a bridge") from error
+        raise NetworkError(f"cannot {step}: {error.strerror}") from error
+    finally:
+        os.close(tun)
+
+
+def delete_tap(name: str) -> bool:
+    """Delete tap ``name``; False if there is none. NetworkError if it is in use."""
+    try:
+        _index(name)
+    except OSError:
+        return False
+    tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        flags = struct.pack("=H", _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR)
+        fcntl.ioctl(tun, _TUNSETIFF, _ifreq(name, flags))
+        fcntl.ioctl(tun, _TUNSETPERSIST, 0)
+    except OSError as error:
+        raise NetworkError(f"cannot delete tap {name}: {error.strerror}") from error
+    finally:
+        os.close(tun)
+    return True
+
+
+def _index(name: str) -> int:
+    return socket.if_nametoindex(name)
+
+
+def _isolate(port: str) -> None:
+    """Forbid traffic between bridge port ``port`` and other isolated ports."""
+    isolated = struct.pack("=HHB3x", 5, _IFLA_BRPORT_ISOLATED, 1)
+    attribute = struct.pack("=HH", 4 + len(isolated), _IFLA_PROTINFO | _NLA_F_NESTED) + isolated
+    body = struct.pack("=BxHiII", _AF_BRIDGE, 0, _index(port), 0, 0) + attribute
+    header = struct.pack(
+        "=IHHII", 16 + len(body), _RTM_SETLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0
+    )
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
+        sock.send(header + body)
+        answer = sock.recv(4096)
+    _, kind = struct.unpack_from("=IH", answer)
+    (error,) = struct.unpack_from("=i", answer, 16)
+    if kind != _NLMSG_ERROR or error:
+        raise OSError(-error, os.strerror(-error))
+
+
+class Redirect:
+    """The nftables map from a machine's MAC address to its TFTP server.
+
+    The table is made at the first use and stays, empty, at the end: nobody has
+    to guess whether another process is about to use it.
+    """
+
+    def __init__(self, run: Runner) -> None:
+        self._run = run
+
+    def add(self, bridge: str, mac: str, address: str, port: int) -> None:
+        """Send UDP/69 of ``mac`` on ``bridge`` to ``address``:``port``, and nowhere else."""
+        element = f"{_key(bridge, mac)} : {address} . {port}"
+        # One transaction. The rule is added again only where the table is new:
+        # "create" would fail, so the chain is flushed first.
+        self._nft(
+            f"add table ip {TABLE}\n"
+            f"add map ip {TABLE} {_MAP} "
+            "{ typeof iifname . ether saddr : ip daddr . udp dport; }\n"
+            f"add chain ip {TABLE} prerouting "
+            "{ type nat hook prerouting priority dstnat; policy accept; }\n"
+            f"flush chain ip {TABLE} prerouting\n"
+            f"add rule ip {TABLE} prerouting "
+            f"udp dport 69 dnat ip to iifname . ether saddr map @{_MAP}\n"
+            f"add element ip {TABLE} {_MAP} {{ {element} }}\n",
+            f"redirect the TFTP of {mac} on bridge {bridge}",
+        )
+
+    def remove(self, bridge: str, mac: str) -> None:
+        """Undo add(); nothing happens if there is nothing to undo."""
+        if _key(bridge, mac) in self.elements():
+            self._nft(
+                f"delete element ip {TABLE} {_MAP} {{ {_key(bridge, mac)} }}\n",
+                f"end the redirection of the TFTP of {mac} on bridge {bridge}",
+            )
+
+    def elements(self) -> list[str]:
+        """The keys of the redirections there are, as `"<bridge>" . <mac>`."""
+        status, output, _ = self._run([self._program(), "list", "map", "ip", TABLE, _MAP])
+        if status != 0:
+            return []
+        return re.findall(r'"[^"]+" \. [0-9a-f:]{17}', output)
+
+    def _nft(self, script: str, purpose: str) -> None:
+        try:
+            check(self._run, [self._program(), "-f", "-"], data=script)
+        except CommandError as error:
+            raise NetworkError(f"cannot {purpose}: {error}") from error
+
+    @staticmethod
+    def _program() -> str:
+        try:
+            return find_program("nft", "nftables")
+        except CommandError as error:
+            raise NetworkError(str(error)) from error
+
+
+def _key(bridge: str, mac: str) -> str:
+    return f'"{bridge}" . {mac}'

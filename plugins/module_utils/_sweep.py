@@ -1,0 +1,71 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Clearing away what a use of the host has left, by its own lease."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import typing as t
+
+from ._command import CommandError
+from ._host import Host
+from ._locks import Lease
+from ._network import NetworkError
+from ._storage import StorageError
+from ._vm import release
+
+
+def clear(host: Host, lease: Lease) -> None:
+    """Remove everything ``lease`` names, then the lease itself.
+
+    What it may name: a machine (see Vm), `folders` to delete and `snapshot`, the
+    work snapshot. Raises NetworkError, CommandError, StorageError or OSError
+    where something cannot be removed; the lease is kept then, for the next sweep.
+    """
+    record = lease.record
+    release(host, record)
+    for folder in record.get("folders", []):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+    snapshot = record.get("snapshot")
+    if snapshot and host.storage.info(snapshot) is not None:
+        host.storage.delete(snapshot)
+    lease.end()
+
+
+@contextlib.contextmanager
+def leased(host: Host, **facts: t.Any) -> t.Iterator[Lease]:
+    """A lease for the length of a with statement; all it names is cleared away at the end."""
+    lease = host.leases.take(**facts)
+    try:
+        yield lease
+    finally:
+        try:
+            clear(host, lease)
+        except BaseException:
+            lease.abandon()
+            raise
+
+
+def sweep(host: Host) -> list[str]:
+    """Clear away what dead owners have left; one line for each, for people to read."""
+    done = []
+    for lease in host.leases.stale():
+        record = lease.record
+        what = f"{record.get('what', 'work')} of process {record.get('pid', '?')}"
+        if record.get("machine"):
+            what += f" on machine {record['machine']}"
+        try:
+            clear(host, lease)
+        except (NetworkError, CommandError, StorageError, OSError) as error:
+            lease.abandon()
+            host.report(f"error: cannot clear away the dead {what}: {error}")
+        else:
+            done.append(f"cleared away the dead {what}")
+            host.report(f"info: {done[-1]}")
+    return done

@@ -1,0 +1,367 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""One virtual machine: a QEMU process with its tap, its redirection and its logs.
+
+QEMU dies with its owner (PR_SET_PDEATHSIG); what else a machine uses is noted in
+the owner's lease before it is made, so that a sweep can clear it away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import os
+import pwd
+import select
+import signal
+import socket
+import typing as t
+
+from ._accelerator import Accelerator, qemu_program
+from ._host import Host
+from ._locks import Lease, process_start
+from ._network import Redirect, create_tap, delete_tap
+from ._qmp import Qmp, QmpError
+
+# The name of the virtio-serial port that our worker tells its progress on.
+PROGRESS_PORT = "bbot.progress"
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class VmError(Exception):
+    """A machine that cannot be started or controlled; the text says which and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """What a machine is made of.
+
+    ``directory`` holds its disk and is QEMU's current directory. ``options``
+    replace the default network and disk devices, with `?` in `ifname=?` and
+    `mac=?` standing for the tap and the MAC address (bbot's machine manifest).
+    ``ram`` is in KiB.
+    """
+
+    name: str
+    directory: str
+    mac: str
+    options: t.Sequence[str] | None = None
+    cpu: int = 1
+    ram: int = 1048576
+
+
+def _device_options(hardware: Hardware, tap: str) -> list[str]:
+    """The options for network and disk, which a machine manifest may replace."""
+    if hardware.options is None:
+        return [
+            *("-netdev", f"tap,id=net0,ifname={tap},script=no,downscript=no"),
+            *("-device", f"virtio-net-pci,netdev=net0,mac={hardware.mac}"),
+            *("-drive", "if=none,id=disk0,file=disk.img,format=raw"),
+            *("-device", "virtio-blk-pci,drive=disk0"),
+        ]
+    return [
+        option.replace("ifname=?", f"ifname={tap}").replace("mac=?", f"mac={hardware.mac}")
+        for option in hardware.options
+    ]
+
+
+def qemu_arguments(
+    hardware: Hardware, accelerator: Accelerator, tap: str, vnc: str, channels: t.Mapping[str, int]
+) -> list[str]:
+    """QEMU's arguments for ``hardware``.
+
+    ``channels`` are the descriptors of connected sockets for `qmp`, `console`
+    and `progress`; ``vnc`` is the path of the socket for the one who investigates.
+    """
+    devices = _device_options(hardware, tap)
+    arguments = ["-name", hardware.name, "-no-user-config", "-nodefaults", "-display", "none"]
+    if not {"-machine", "-M"} & set(devices):
+        arguments += ["-machine", "pc"]
+    arguments += ["-accel", "kvm" if accelerator.hardware else "tcg,thread=multi"]
+    if "-cpu" not in devices:
+        arguments += ["-cpu", "host" if accelerator.hardware else "max"]
+    cpu = hardware.cpu
+    arguments += ["-smp", f"{cpu},sockets=1,cores={cpu},threads=1"]
+    arguments += ["-m", f"{hardware.ram // 1024}M", "-boot", "c", "-no-reboot"]
+    arguments += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"]
+    arguments += ["-object", "rng-random,id=rng0,filename=/dev/urandom"]
+    arguments += ["-device", "virtio-rng-pci,rng=rng0", "-device", "vmgenid,guid=auto"]
+    arguments += ["-vga", "std", "-vnc", f"unix:{vnc}"]
+    for name, fd in channels.items():
+        arguments += ["-chardev", f"socket,id={name},fd={fd}"]
+    arguments += ["-mon", "chardev=qmp,mode=control", "-serial", "chardev:console"]
+    arguments += ["-device", "virtio-serial-pci"]
+    arguments += ["-device", f"virtserialport,chardev=progress,name={PROGRESS_PORT}"]
+    return arguments + devices
+
+
+def _become(account: pwd.struct_passwd) -> None:
+    """In the child: drop to ``account``."""
+    if os.geteuid() == 0 and account.pw_uid != 0:
+        os.initgroups(account.pw_name, account.pw_gid)
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+
+
+def _spawn(
+    program: str,
+    arguments: list[str],
+    *,
+    directory: str,
+    log: str,
+    keep: t.Collection[int],
+    account: pwd.struct_passwd,
+) -> int:
+    """Start ``program`` so that it dies with us; its pid.
+
+    The child gets standard streams (input empty, the others to ``log``) and the
+    descriptors ``keep``. Raises VmError if it cannot be started.
+    """
+    parent = os.getpid()
+    environment = {"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"}
+    failure_out, failure_in = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            _become(account)
+            # After the change of user, which would clear it (prctl(2)).
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)
+            os.chdir(directory)
+            null = os.open(os.devnull, os.O_RDONLY)
+            output = os.open(log, os.O_WRONLY | os.O_APPEND)
+            for source, target in ((null, 0), (output, 1), (output, 2)):
+                os.dup2(source, target)
+            for name in os.listdir("/proc/self/fd"):
+                fd = int(name)
+                if fd > 2 and fd != failure_in:
+                    with contextlib.suppress(OSError):
+                        os.set_inheritable(fd, fd in keep)
+            for number in (signal.SIGPIPE, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            os.execve(program, [program, *arguments], environment)
+        except OSError as error:
+            os.write(failure_in, f"{error.strerror}: {error.filename or program}".encode())
+        finally:
+            os._exit(127)
+    os.close(failure_in)
+    with open(failure_out, "rb") as pipe:
+        failure = pipe.read().decode(errors="replace")
+    if failure:
+        os.waitpid(pid, 0)
+        raise VmError(f"cannot start {program}: {failure}")
+    return pid
+
+
+class Vm:
+    """A machine, from start() to close().
+
+    ``logs`` is an existing directory for `qemu.log`. ``lease`` is the owner's.
+    The sockets ``console`` and ``progress`` are non-blocking; whoever runs the
+    machine reads them.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        lease: Lease,
+        hardware: Hardware,
+        accelerator: Accelerator,
+        logs: str,
+    ) -> None:
+        self.hardware = hardware
+        self.console: socket.socket
+        self.progress: socket.socket
+        self.pid = 0
+        self.exit_status: int | None = None
+        self.log = os.path.join(logs, "qemu.log")
+        self.accelerator = accelerator
+        self._host = host
+        self._lease = lease
+        self._tap = f"bb{lease.id}"
+        self._runtime = os.path.join(host.runtime, lease.id)
+        self._redirect = Redirect(host.run)
+        self._qmp: Qmp | None = None
+        self._pidfd = -1
+
+    def start(self, address: str, port: int) -> None:
+        """Start the machine with its TFTP redirected to ``address``:``port``.
+
+        Raises VmError, NetworkError, CommandError or HostError; nothing is left
+        running then, and close() clears the rest away.
+        """
+        account = self._host.account()
+        hardware, host = self.hardware, self._host
+        program = qemu_program()
+        self._lease.note(
+            tap=self._tap, bridge=host.bridge, mac=hardware.mac, runtime=self._runtime
+        )
+        os.makedirs(self._runtime, mode=0o700)
+        os.chown(self._runtime, account.pw_uid, account.pw_gid)
+        self._own_disks(account)
+        create_tap(self._tap, host.bridge, account.pw_uid)
+        self._redirect.add(host.bridge, hardware.mac, address, port)
+
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        os.chown(self.log, account.pw_uid, account.pw_gid)
+        ours, theirs = {}, {}
+        for name in ("qmp", "console", "progress"):
+            ours[name], theirs[name] = socket.socketpair()
+        fds = {name: sock.fileno() for name, sock in theirs.items()}
+        self.console, self.progress = ours["console"], ours["progress"]
+        try:
+            self.pid = _spawn(
+                program,
+                qemu_arguments(hardware, self.accelerator, self._tap, self.vnc, fds),
+                directory=hardware.directory,
+                log=self.log,
+                keep=fds.values(),
+                account=account,
+            )
+        except BaseException:
+            ours["qmp"].close()
+            raise
+        finally:
+            for sock in theirs.values():
+                sock.close()
+        self._pidfd = os.pidfd_open(self.pid)
+        self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
+        try:
+            self._qmp = Qmp(ours["qmp"])
+        except QmpError as error:
+            ours["qmp"].close()
+            self.force_down()
+            raise VmError(f"machine {hardware.name} did not start: {self._words()}") from error
+        self.console.setblocking(False)
+        self.progress.setblocking(False)
+
+    def _own_disks(self, account: pwd.struct_passwd) -> None:
+        """Let QEMU's user write to the disks, whoever installed them."""
+        if os.geteuid() != 0:
+            return
+        with os.scandir(self.hardware.directory) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    os.chown(
+                        entry.path, account.pw_uid, account.pw_gid, follow_symlinks=False
+                    )
+
+    def _words(self) -> str:
+        """The last line that QEMU said on its way out."""
+        with contextlib.suppress(OSError), open(self.log, errors="replace") as log:
+            lines = [line.strip() for line in log if line.strip()]
+            if lines:
+                return lines[-1]
+        return "QEMU said nothing"
+
+    @property
+    def vnc(self) -> str:
+        """The socket at which a person can see the machine's screen."""
+        return os.path.join(self._runtime, "vnc")
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when the machine has ended."""
+        return self._pidfd
+
+    def running(self) -> bool:
+        """Whether the machine is there, suspended or not."""
+        if self.pid and self.exit_status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.exit_status = os.waitstatus_to_exitcode(status)
+        return bool(self.pid) and self.exit_status is None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait up to ``timeout`` seconds for the machine to end; whether it has."""
+        if self.running():
+            select.select([self._pidfd], [], [], timeout)
+        return not self.running()
+
+    def power_down(self) -> None:
+        """Press the power button: ask the guest to shut down."""
+        self._control("system_powerdown")
+
+    def suspend(self) -> None:
+        """Stop the guest's CPUs; memory and devices stay as they are."""
+        self._control("stop")
+
+    def resume(self) -> None:
+        """Undo suspend()."""
+        self._control("cont")
+
+    def _control(self, command: str) -> None:
+        """Execute ``command``; a machine that is ending on its own is no error."""
+        if self._qmp is None:
+            raise VmError(f"machine {self.hardware.name} has not been started")
+        try:
+            self._qmp.execute(command)
+        except QmpError as error:
+            if not self.wait(timeout=1):
+                raise VmError(f"cannot control machine {self.hardware.name}: {error}") from error
+
+    def force_down(self) -> None:
+        """End the machine at once, as if by pulling its plug."""
+        if self.running():
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+
+    def info(self) -> list[str]:
+        """Lines that help a person to look into the machine (bbot's print_info)."""
+        return [
+            f"qemu pid: {self.pid}",
+            f"vnc socket: {self.vnc}",
+            f"qemu log: {self.log}",
+        ]
+
+    def close(self) -> None:
+        """Force the machine down and remove what it used of the host."""
+        self.force_down()
+        for sock in ("console", "progress"):
+            if hasattr(self, sock):
+                getattr(self, sock).close()
+        if self._qmp is not None:
+            self._qmp.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        release(self._host, self._lease.record)
+
+
+def release(host: Host, record: t.Mapping[str, t.Any]) -> None:
+    """Remove what a lease's ``record`` says a machine used; all of it may be gone already."""
+    pid, start = record.get("qemu"), record.get("qemu_start")
+    if pid and start and process_start(pid) == start:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            _wait_gone(pid)
+    if record.get("mac"):
+        Redirect(host.run).remove(record["bridge"], record["mac"])
+    if record.get("tap"):
+        delete_tap(record["tap"])
+    if record.get("runtime"):
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(record["runtime"]):
+                os.unlink(os.path.join(record["runtime"], name))
+            os.rmdir(record["runtime"])
+
+
+def _wait_gone(pid: int) -> None:
+    """Wait for a killed process, ours or not, to be gone: it still holds its tap."""
+    with contextlib.suppress(ProcessLookupError):
+        fd = os.pidfd_open(pid)
+        try:
+            select.select([fd], [], [], 10)
+        finally:
+            os.close(fd)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
