@@ -1,0 +1,58 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build a machine image for bbot.agent: ``python3 <this directory> --help``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+import image
+from programs import BuildError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Build a machine image for bbot.agent.")
+    parser.add_argument("--variant", choices=("debian", "tiny"), required=True)
+    parser.add_argument("--name", required=True, help="the machine's name")
+    parser.add_argument("--id", required=True, help="the machine's id")
+    parser.add_argument("--summary", required=True, help="one line about the machine")
+    parser.add_argument("--fingerprint", required=True, help="of what goes into the image")
+    parser.add_argument("--disk-size", type=int, required=True, metavar="MB")
+    parser.add_argument("--package", action="append", default=[], help="debian: install it")
+    parser.add_argument("--source", action="append", default=[], help="debian: apt's source line")
+    parser.add_argument("--append", default="", help="more parameters for the kernel")
+    parser.add_argument("destination", help="the image's directory")
+    options = parser.parse_args()
+
+    # So that an interrupted build, too, leaves nothing behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if os.geteuid() != 0:
+        sys.stderr.write("error: images are built by root, who may own their files\n")
+        return 1
+    try:
+        image.build(
+            image.Image(
+                variant=options.variant,
+                name=options.name,
+                identity=options.id,
+                summary=options.summary,
+                fingerprint=options.fingerprint,
+                disk_size=options.disk_size,
+                packages=options.package,
+                sources=options.source,
+                append=options.append,
+            ),
+            options.destination,
+        )
+    except (BuildError, OSError) as error:
+        sys.stderr.write(f"error: no image at {options.destination}: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The debian image: the host's release, with compilers and build systems."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+
+import packages
+from programs import BuildError, run
+
+# Without these there is no machine: the boot stub's tools, and what the worker runs on.
+BASE = ("busybox-static", "ca-certificates", "python3")
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def build_root(root: str, work: str, wanted: list[str], sources: list[str]) -> None:
+    """Install the release with the packages *wanted* into the directory *root*.
+
+    *sources* are lines of sources.list; when empty, the host's own for its release are used.
+    """
+    codename = _codename()
+    lines = sources or host_sources(codename)
+    listing = os.path.join(work, "sources.list")
+    with open(listing, "w") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+    command = ["mmdebstrap", "--mode=root", "--variant=apt", "--format=directory", "--quiet"]
+    command += [f"--include={','.join(sorted({*BASE, *wanted}))}"]
+    command += [f"--dpkgopt=path-exclude={path.removeprefix('.')}/*" for path in packages.USELESS]
+    command += ["--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=force-unsafe-io"]
+    command += ["--aptopt=APT::Install-Recommends false", "--aptopt=Acquire::Languages none"]
+    command += ["--skip=check/empty"]
+    command += [f"--setup-hook={_reuse_archives()}"]
+    command += ['--customize-hook=chroot "$1" useradd --create-home --shell /bin/sh build']
+    run([*command, codename, root, listing], environment={"TMPDIR": work})
+
+
+def _reuse_archives() -> str:
+    """A hook that lends apt what the host has downloaded before; linked, so it costs nothing."""
+    archives = shlex.quote(packages.ARCHIVES)
+    return (
+        'mkdir -p "$1/var/cache/apt/archives/partial"; '
+        f'cp --link {archives}/*.deb "$1/var/cache/apt/archives/" 2>/dev/null || true'
+    )
+
+
+def _codename() -> str:
+    with open("/etc/os-release") as file:
+        match = re.search(r'^VERSION_CODENAME="?([a-z]+)"?$', file.read(), re.MULTILINE)
+    if not match:
+        raise BuildError("no VERSION_CODENAME in /etc/os-release: which Debian release is this?")
+    return match[1]
+
+
+def host_sources(codename: str) -> list[str]:
+    """Debian's own package sources among the host's, as lines of sources.list.
+
+    apt itself reads the host's files, in whatever form they are.
+    """
+    targets = run(
+        ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"]
+    )
+    key = f"[signed-by={KEYRING}] " if os.path.exists(KEYRING) else ""
+    lines = [
+        f"deb {key}{place}"
+        for origin, _, place in (line.partition(" ") for line in targets.splitlines())
+        if origin == "Debian"
+    ]
+    if not lines:
+        raise BuildError(
+            f"the host's apt has no package lists of Debian {codename}: run apt-get update, or "
+            "name sources for the image"
+        )
+    return list(dict.fromkeys(lines))

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A machine image: its directory with disk, kernel, initramfs and machine manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import debian
+import disk
+import kernel
+import tiny
+from programs import BuildError
+
+GUEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
+
+# For the kernel. The disk is thrown away with its machine, so nobody needs its access times;
+# "panic=1" with QEMU's -no-reboot ends a machine whose kernel gave up.
+APPEND = (
+    "root=/dev/vda rw rootflags=noatime init=/sbin/bbot-init console=ttyS0 quiet panic=1 "
+    "oops=panic net.ifnames=0 random.trust_cpu=on"
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """What is to be built. Sizes in MB."""
+
+    variant: str
+    name: str
+    identity: str
+    summary: str
+    fingerprint: str
+    disk_size: int
+    packages: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    append: str = ""
+
+    def manifest(self) -> str:
+        """The machine manifest; its options stand for QEMU's disk and network."""
+        append = " ".join(word for word in (APPEND, self.append) if word)
+        return (
+            f": 1\nid: {self.identity}\nname: {self.name}\nsummary: {self.summary}\ntype: kvm\n"
+            "options:\\\n"
+            "-kernel vmlinuz\n"
+            "-initrd initrd.img\n"
+            f'-append "{append}"\n'
+            "-netdev tap,id=net0,ifname=?,script=no,downscript=no\n"
+            "-device virtio-net-pci,netdev=net0,mac=?\n"
+            "-drive if=none,id=disk0,file=disk.img,format=raw,cache=unsafe\n"
+            "-device virtio-blk-pci,drive=disk0\n"
+            "\\\n"
+        )
+
+
+def build(image: Image, destination: str) -> None:
+    """Build the image and put it where *destination* was. Raises BuildError; then that is as
+    before.
+    """
+    destination = os.path.abspath(destination)
+    with _workplace(destination) as work:
+        output, root = os.path.join(work, "image"), os.path.join(work, "root")
+        os.makedirs(output)
+        os.makedirs(root)
+        guest_kernel = kernel.unpack(work)
+        if image.variant == "tiny":
+            tiny.build_root(root, work)
+        else:
+            debian.build_root(root, work, image.packages, image.sources)
+            kernel.install_modules(guest_kernel, root)
+        install_guest_files(root, image.name)
+        kernel.write_initramfs(
+            guest_kernel,
+            os.path.join(root, "bin", "busybox"),
+            os.path.join(GUEST, "initramfs-init"),
+            os.path.join(output, "initrd.img"),
+        )
+        shutil.copyfile(guest_kernel.image, os.path.join(output, "vmlinuz"))
+        disk.write(root, os.path.join(output, "disk.img"), image.disk_size)
+        for name, text in (("manifest", image.manifest()), ("fingerprint", image.fingerprint)):
+            with open(os.path.join(output, name), "w") as file:
+                file.write(text.rstrip("\n") + "\n")
+        os.chmod(output, 0o755)
+        if os.path.exists(destination):
+            os.rename(destination, os.path.join(work, "former"))
+        os.rename(output, destination)
+
+
+def install_guest_files(root: str, name: str) -> None:
+    """Put the boot stub into the root file system."""
+    places = {
+        "bbot-init": "usr/sbin/bbot-init",
+        "udhcpc": "etc/bbot/udhcpc",
+        "power-button": "etc/bbot/acpi/PWRF/00000080",
+    }
+    for source, place in places.items():
+        target = os.path.join(root, place)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copyfile(os.path.join(GUEST, source), target)
+        os.chmod(target, 0o755)
+    with open(os.path.join(root, "etc", "hostname"), "w") as file:
+        file.write(name.replace("_", "-") + "\n")
+    os.makedirs(os.path.join(root, "var/lib/bbot"), exist_ok=True)
+
+
+@contextlib.contextmanager
+def _workplace(destination: str) -> Iterator[str]:
+    """A directory beside the destination, gone afterwards; one build of a kind at a time."""
+    parent, name = os.path.split(destination)
+    os.makedirs(parent, exist_ok=True)
+    with open(os.path.join(parent, f".{name}.lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BuildError(f"another build of {destination} is under way") from None
+        # Whoever left these behind did not live to remove them.
+        for stale in glob.glob(os.path.join(glob.escape(parent), f".{glob.escape(name)}-??????*")):
+            shutil.rmtree(stale)
+        work = tempfile.mkdtemp(prefix=f".{name}-", dir=parent)
+        # apt and what it runs must be able to pass.
+        os.chmod(work, 0o755)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work)
