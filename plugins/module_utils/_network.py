@@ -166,9 +166,7 @@ def _isolate(port: str) -> None:
     isolated = struct.pack("=HHB3x", 5, _IFLA_BRPORT_ISOLATED, 1)
     attribute = struct.pack("=HH", 4 + len(isolated), _IFLA_PROTINFO | _NLA_F_NESTED) + isolated
     body = struct.pack("=BxHiII", _AF_BRIDGE, 0, _index(port), 0, 0) + attribute
-    header = struct.pack(
-        "=IHHII", 16 + len(body), _RTM_SETLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0
-    )
+    header = struct.pack("=IHHII", 16 + len(body), _RTM_SETLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
         sock.send(header + body)
         answer = sock.recv(4096)

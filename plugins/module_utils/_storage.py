@@ -118,8 +118,7 @@ def _split(path: str) -> tuple[str, bytes]:
     encoded = os.fsencode(name)
     if not name or len(encoded) > _NAME_MAX:
         raise StorageError(
-            f"{path!r} is no usable subvolume path: its last name must be of "
-            f"1 to {_NAME_MAX} bytes"
+            f"{path!r} is no usable subvolume path: its last name must be of 1 to {_NAME_MAX} bytes"
         )
     return parent, encoded
 

@@ -202,9 +202,7 @@ class Vm:
         account = self._host.account()
         hardware, host = self.hardware, self._host
         program = qemu_program()
-        self._lease.note(
-            tap=self._tap, bridge=host.bridge, mac=hardware.mac, runtime=self._runtime
-        )
+        self._lease.note(tap=self._tap, bridge=host.bridge, mac=hardware.mac, runtime=self._runtime)
         os.makedirs(self._runtime, mode=0o700)
         os.chown(self._runtime, account.pw_uid, account.pw_gid)
         self._own_disks(account)
@@ -252,9 +250,7 @@ class Vm:
         with os.scandir(self.hardware.directory) as entries:
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):
-                    os.chown(
-                        entry.path, account.pw_uid, account.pw_gid, follow_symlinks=False
-                    )
+                    os.chown(entry.path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
     def _words(self) -> str:
         """The last line that QEMU said on its way out."""

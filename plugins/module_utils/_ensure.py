@@ -1,0 +1,147 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Make sure that a machine is bootstrapped, whatever others do to it meanwhile."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+
+from ._bootstrap import Running, bootstrap
+from ._conversation import SoftFailure, Waits
+from ._host import Host
+from ._machines import PROTOCOL, Machine, look, read_machine, resolve
+from ._phases import Phases
+from ._storage import StorageError
+from ._sweep import leased
+from ._toolchain import Toolchain
+
+# How often a snapshot of a revision that is replaced meanwhile is tried, a second
+# apart (bbot's agent).
+_SNAPSHOT_TRIES = 11
+
+
+@dataclasses.dataclass(frozen=True)
+class Ensured:
+    """A machine after the attempt to have it current; ``failure`` if that failed softly.
+
+    ``changed`` says whether it was bootstrapped or, unlinked, deleted.
+    """
+
+    machine: Machine
+    changed: bool
+    failure: SoftFailure | None
+    phases: dict[str, float]
+    logs: str | None = None
+
+
+def ensure(
+    host: Host,
+    machine: Machine,
+    toolchain: Toolchain,
+    running: Running,
+    waits: Waits,
+    logs: str,
+    *,
+    fake: bool = False,
+    lock_timeout: float = 0,
+) -> Ensured:
+    """Bootstrap ``machine`` unless that is not needed, and delete what an unlinked one left.
+
+    ``logs`` is a directory that is made if there is something to log. Raises
+    LockError while somebody else bootstraps it, StorageError, ManifestError, and
+    what bootstrap() raises.
+    """
+    phases = Phases(host.report)
+    name = f"bootstrap-{machine.volume}-{machine.name}-{toolchain.name}"
+    purpose = f"bootstrap machine {machine.name} for toolchain {toolchain.name}"
+    with host.lock(name, purpose, lock_timeout):
+        # Whoever had the lock before may have done it.
+        machine = look(host, machine.volume, machine.name, toolchain)
+        path = machine.bootstrapped_path
+        if machine.state == "unlinked" and host.storage.info(path) is not None:
+            host.storage.delete(path)
+            return Ensured(machine, True, None, {})
+        if not machine.to_bootstrap:
+            return Ensured(machine, False, None, {})
+
+        host.report(f"bootstrapping machine {machine.name}: {'; '.join(machine.reasons)}")
+        os.makedirs(logs, exist_ok=True)
+        with leased(host, what="bootstrap", machine=machine.name) as lease:
+            work = f"{path}-{lease.id}"
+            lease.note(snapshot=work)
+            with phases.during("snapshot"):
+                _snapshot_current(host, machine, work)
+            manifest = read_machine(work)
+            old = machine.bootstrapped
+            outcome = bootstrap(
+                host,
+                lease,
+                work,
+                manifest,
+                old.machine.mac if old else None,
+                toolchain,
+                running,
+                waits,
+                logs,
+                phases,
+                fake=fake,
+            )
+            if isinstance(outcome, SoftFailure):
+                return Ensured(machine, False, outcome, phases.seconds(), logs)
+            with phases.during("publish"):
+                _write(os.path.join(work, "manifest"), outcome.to_text())
+                _flush(work)
+                host.storage.set_read_only(work, True)
+                if host.storage.info(path) is not None:
+                    host.storage.delete(path)
+                host.storage.rename(work, path)
+                lease.note(snapshot=None)
+        machine = look(host, machine.volume, machine.name, toolchain)
+        return Ensured(machine, True, None, phases.seconds(), logs)
+
+
+def _snapshot_current(host: Host, machine: Machine, work: str) -> None:
+    """Make ``work`` a snapshot of the revision that is current *after* it was made."""
+    link = os.path.join(machine.directory, f"{machine.name}-{PROTOCOL}")
+    for attempt in range(_SNAPSHOT_TRIES):
+        if attempt:
+            time.sleep(1)
+        revision = resolve(link)
+        try:
+            host.storage.snapshot(revision, work)
+        except StorageError:
+            # Somebody may have replaced the revision under our hands.
+            if attempt + 1 == _SNAPSHOT_TRIES or resolve(link) == revision:
+                raise
+            continue
+        if resolve(link) == revision:
+            return
+        host.storage.delete(work)
+    raise StorageError(f"unable to snapshot subvolume {link}: it is replaced all the time")
+
+
+def _write(path: str, text: str) -> None:
+    """Replace the file ``path``, on disk when this returns."""
+    with open(f"{path}.new", "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{path}.new", path)
+
+
+def _flush(directory: str) -> None:
+    """Have the files in ``directory`` on disk: a power cut must not empty a published machine."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                fd = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)

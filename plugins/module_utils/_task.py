@@ -1,0 +1,185 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Perform one task in a snapshot of a bootstrapped machine, and throw that away."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import typing as t
+
+from ._bootstrap import Running
+from ._conversation import SoftFailure, Talk, Waits, converse
+from ._host import Host
+from ._locks import Lease
+from ._machines import Machine
+from ._manifest import ManifestError
+from ._phases import Phases
+from ._records import Result, Status, Task
+from ._sweep import leased
+from ._tftp import Limits
+from ._toolchain import Toolchain
+from ._vm import Hardware
+
+# Seconds that bbot waits for a task's first request, and what emulation takes instead.
+STARTUP = {"kvm": 60.0, "tcg": 300.0}
+
+Culprit = t.Literal["none", "task", "machine"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a task, and who is to blame if it did not go well.
+
+    ``culprit`` is `task` if the package or its time limit is at fault and
+    `machine` if the image or its worker is; a fault of the host is an exception.
+    ``uploads`` are further files that the guest sent, by name.
+    """
+
+    result: Result
+    culprit: Culprit
+    reason: str
+    failure: SoftFailure | None
+    phases: dict[str, float]
+    uploads: dict[str, str]
+
+
+def perform(
+    host: Host,
+    task: Task,
+    machine: Machine,
+    toolchain: Toolchain,
+    running: Running,
+    waits: Waits,
+    limits: Limits,
+    logs: str,
+    files: t.Mapping[str, str],
+    *,
+    fake: bool = False,
+) -> Outcome:
+    """Perform ``task`` on the current ``machine``.
+
+    ``files`` are further files for the guest to fetch, by the name it asks for.
+    Logs and what the guest uploads are in the directory ``logs`` afterwards.
+    ``fake`` does without a machine and gives the result of an aborted task. The
+    task of which no result arrived gets that result, too. Raises what converse()
+    does, and StorageError and OSError.
+    """
+    phases = Phases(host.report)
+    if fake:
+        reason = "no machine was asked for"
+        return Outcome(Result.for_task(task), "none", reason, None, phases.seconds(), {})
+    os.makedirs(logs, exist_ok=True)
+    with leased(host, what="task", machine=machine.name, task=f"{task.name}/{task.version}") as own:
+        folder = os.path.join(host.tftp, "build", f"{toolchain.name}-{own.id}")
+        own.note(folders=[folder])
+        get, put = os.path.join(folder, "get"), os.path.join(folder, "put")
+        os.makedirs(get)
+        os.makedirs(put)
+        with open(os.path.join(get, "manifest"), "w", encoding="utf-8", newline="") as file:
+            file.write(task.to_text())
+        for name, path in files.items():
+            shutil.copyfile(path, os.path.join(get, name))
+        delivery = _Delivery(task, os.path.join(put, "manifest"))
+        talk = Talk(
+            what="build",
+            prepare=_preparer(host, own, machine, toolchain, running),
+            get_root=get,
+            put_root=put,
+            awaited=delivery.path,
+            waits=waits,
+            limits=limits,
+            logs=logs,
+            judge=delivery.judge,
+            clean=False,
+            port=running.port,
+            hold=running.hold,
+            alive=running.alive,
+            progress=running.progress,
+        )
+        failure = converse(host, own, running.accelerator, talk, phases)
+        phases.begin("delete")
+        uploads = _collect(put, logs)
+    phases.end()
+    culprit, reason = _blame(delivery, failure)
+    return Outcome(delivery.result, culprit, reason, failure, phases.seconds(), uploads)
+
+
+def _preparer(
+    host: Host, lease: Lease, machine: Machine, toolchain: Toolchain, running: Running
+) -> t.Callable[[int], Hardware]:
+    """What makes a fresh snapshot of ``machine`` for each attempt."""
+    work = f"{machine.bootstrapped_path}-{lease.id}"
+
+    def prepare(attempt: int) -> Hardware:
+        if attempt:
+            host.storage.delete(work)
+        lease.note(snapshot=work)
+        host.storage.snapshot(machine.bootstrapped_path, work)
+        if machine.bootstrapped is None:
+            raise AssertionError("a current machine has been bootstrapped")
+        manifest = machine.bootstrapped.machine
+        if manifest.mac is None:
+            raise AssertionError("a bootstrapped machine has a MAC address")
+        return running.hardware(manifest, toolchain.name, work, manifest.mac)
+
+    return prepare
+
+
+class _Delivery:
+    """The result, as far as one has arrived at ``path``; an aborted task's until then."""
+
+    def __init__(self, task: Task, path: str) -> None:
+        self.path = path
+        self.result = Result.for_task(task)
+        self.complaint = ""
+        self._task = task
+
+    def judge(self) -> SoftFailure | None:
+        """Read what has arrived. A garbled or abnormal one is a soft failure."""
+        try:
+            with open(self.path, "rb") as file:
+                self.result = Result.parse(file.read(), "result").identified(self._task)
+        except ManifestError as error:
+            self.complaint = f"the result cannot be read: {error}"
+            self.result = Result.for_task(self._task, Status.ABNORMAL)
+        if self.result.status is not Status.ABNORMAL:
+            return None
+        return SoftFailure("terminated abnormally", "build terminated abnormally")
+
+
+def _blame(delivery: _Delivery, failure: SoftFailure | None) -> tuple[Culprit, str]:
+    if failure is None:
+        if delivery.result.status >= Status.ERROR:
+            failed = [
+                f"{each.operation} {each.status}"
+                for each in delivery.result.operations
+                if each.status >= Status.ERROR
+            ]
+            return "task", ", ".join(failed) or f"status {delivery.result.status}"
+        return "none", ""
+    if failure.kind == "timeout":
+        return "task", failure.message
+    return "machine", delivery.complaint or failure.message
+
+
+def _collect(put: str, logs: str) -> dict[str, str]:
+    """Move what else the guest uploaded from ``put`` to `uploads` in ``logs``; paths by name."""
+    found = {}
+    for folder, _, names in os.walk(put):
+        for name in names:
+            path = os.path.join(folder, name)
+            relative = os.path.relpath(path, put)
+            # Hidden names are uploads that were cut off.
+            if relative == "manifest" or name.startswith("."):
+                continue
+            target = os.path.join(logs, "uploads", relative)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.move(path, target)
+            found[relative] = target
+    return dict(sorted(found.items()))
