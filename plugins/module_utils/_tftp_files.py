@@ -279,8 +279,8 @@ class Blocks:
     def packets(self, first: int, count: int) -> tuple[memoryview, int]:
         """Up to ``count`` packets from block ``first`` on, and how many they are.
 
-        All but a file's last one are ``stride`` bytes long. ``first`` is never less than
-        in an earlier call. Raises TftpError.
+        All but a file's last one are ``stride`` bytes long. ``first`` never goes back, nor
+        skips what was not handed out before. Raises TftpError.
         """
         stop = first + count
         if self.last is not None and stop > self.last:
