@@ -41,8 +41,8 @@ class Field:
     attribute: str = ""
     name_2017: str = ""
     """What the field was called in 2017, if it had another name."""
-    since_2017: bool = False
-    """Unknown to the agents and workers of 2017."""
+    newer: bool = False
+    """Than the agents and workers of 2017, which do not know it."""
 
     def __post_init__(self) -> None:
         if not self.attribute:

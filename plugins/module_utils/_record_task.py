@@ -40,25 +40,25 @@ class Task(Record):
         Field("name", check_package_name, required=True),
         Field("version", check_package_version, required=True),
         Field("repository-url", required=True, name_2017="repository"),
-        Field("repository-type", since_2017=True),
+        Field("repository-type", newer=True),
         Field("trust", check_trust, repeats=True),
-        Field("requires", repeats=True, may_be_empty=True, since_2017=True),
-        Field("tests", repeats=True, may_be_empty=True, since_2017=True),
-        Field("examples", repeats=True, may_be_empty=True, since_2017=True),
-        Field("benchmarks", repeats=True, may_be_empty=True, since_2017=True),
-        Field("dependency-checksum", may_be_empty=True, since_2017=True),
+        Field("requires", repeats=True, may_be_empty=True, newer=True),
+        Field("tests", repeats=True, may_be_empty=True, newer=True),
+        Field("examples", repeats=True, may_be_empty=True, newer=True),
+        Field("benchmarks", repeats=True, may_be_empty=True, newer=True),
+        Field("dependency-checksum", may_be_empty=True, newer=True),
         Field("machine", required=True),
-        Field("auxiliary-machine", repeats=True, attribute="auxiliary_machines", since_2017=True),
-        Field("auxiliary-machine-*", attribute="named_auxiliary_machines", since_2017=True),
+        Field("auxiliary-machine", repeats=True, attribute="auxiliary_machines", newer=True),
+        Field("auxiliary-machine-*", attribute="named_auxiliary_machines", newer=True),
         Field("target"),
-        Field("environment", may_be_empty=True, since_2017=True),
-        Field("auxiliary-environment", may_be_empty=True, since_2017=True),
+        Field("environment", may_be_empty=True, newer=True),
+        Field("auxiliary-environment", may_be_empty=True, newer=True),
         Field("target-config", check_words, may_be_empty=True, name_2017="config"),
-        Field("package-config", may_be_empty=True, since_2017=True),
-        Field("host", to_boolean, write=write_boolean, since_2017=True),
+        Field("package-config", may_be_empty=True, newer=True),
+        Field("host", to_boolean, write=write_boolean, newer=True),
         Field("warning-regex", repeats=True, attribute="warning_regexes"),
-        Field("interactive", since_2017=True),
-        Field("worker-checksum", may_be_empty=True, since_2017=True),
+        Field("interactive", newer=True),
+        Field("worker-checksum", may_be_empty=True, newer=True),
     )
 
     name: str
@@ -133,7 +133,7 @@ class Task(Record):
         return [
             (known.name_2017 or name, value)
             for known in self.FIELDS
-            if not known.since_2017
+            if not known.newer
             for name, value in known.values(getattr(self, known.attribute))
         ]
 
