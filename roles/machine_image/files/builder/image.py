@@ -26,7 +26,8 @@ GUEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
 # "panic=1" with QEMU's -no-reboot ends a machine whose kernel gave up.
 APPEND = (
     "root=/dev/vda rw rootflags=noatime init=/sbin/bbot-init console=ttyS0 quiet panic=1 "
-    "oops=panic net.ifnames=0 random.trust_cpu=on"
+    "oops=panic net.ifnames=0 random.trust_cpu=on mitigations=off tsc=reliable no_timer_check "
+    "cryptomgr.notests"
 )
 
 
