@@ -17,7 +17,7 @@ _ANSI = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\n\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"  # Escapes of a character or two.
 )
-_NEWLINE = re.compile("\r+\n")
+_NEWLINE = re.compile("(?<!\r)\r+\n")  # The look behind keeps it linear.
 _MIN_LIMIT = 256
 
 
