@@ -1,0 +1,242 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tiny image, built and lived in: boot stub, bootstrap, worker and our TFTP server together.
+
+The network is QEMU's own: its gateway address leads to the host's loopback. No bridge, no rights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._manifest import Manifest, parse
+from ansible_collections.bbot.agent.plugins.module_utils._records import MachineManifest
+from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
+
+ROLES = Path(__file__).parents[2] / "roles"
+BUILDER = ROLES / "machine_image" / "files" / "builder"
+TOOLCHAIN = ROLES / "toolchain" / "files"
+
+# Without KVM, on a busy machine, with a task's own time on top.
+PATIENCE = 180.0
+
+
+def run_builder(destination: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(BUILDER), *arguments, str(destination)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    destination = tmp_path_factory.mktemp("images") / "tiny"
+    facts = ["--name", "tiny", "--id", "tiny-0123", "--summary", "A test", "--fingerprint", "f"]
+    done = run_builder(destination, "--variant", "tiny", "--disk-size", "96", *facts)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in destination.parent.iterdir() if path.is_dir()] == ["tiny"]
+    return destination
+
+
+@pytest.fixture(scope="module")
+def toolchain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("toolchain")
+    sums = ""
+    for name in ("bootstrap", "bbot-worker"):
+        shutil.copyfile(TOOLCHAIN / name, directory / name)
+        sums += f"{hashlib.sha256((directory / name).read_bytes()).hexdigest()}  {name}\n"
+    (directory / "sha256sums").write_text(sums)
+    return directory
+
+
+@contextlib.contextmanager
+def machine(directory: Path, port: int, *devices: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The image's machine, asking the loopback's port; its console is in ``console.log``."""
+    options = (directory / "manifest").read_text()
+    match = re.search(r'-append "([^"]+)"', options)
+    assert match
+    command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "384"]
+    command += ["-nodefaults", "-display", "none", "-no-reboot"]
+    command += ["-serial", f"file:{directory / 'console.log'}", "-device", "virtio-rng-pci"]
+    command += ["-kernel", "vmlinuz", "-initrd", "initrd.img"]
+    command += ["-append", f"{match[1]} bbot.tftp=10.0.2.2:{port}"]
+    command += ["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"]
+    command += ["-drive", "if=none,id=disk0,file=disk.img,format=raw,cache=unsafe"]
+    command += ["-device", "virtio-blk-pci,drive=disk0", *devices]
+    process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def copy_image(source: Path, directory: Path) -> Path:
+    directory.mkdir()
+    for name in ("manifest", "vmlinuz", "initrd.img", "disk.img"):
+        subprocess.run(["cp", "--sparse=always", source / name, directory / name], check=True)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def bootstrapped(
+    image: Path, toolchain: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Event]]:
+    """A bootstrapped copy of the image, and what was asked for meanwhile."""
+    place = tmp_path_factory.mktemp("bootstrapped")
+    directory = copy_image(image, place / "machine")
+    put = place / "put"
+    put.mkdir()
+    events: list[Event] = []
+    root = str(toolchain)
+    with (
+        Server("127.0.0.1", 0, get_root=root, put_root=str(put), on_event=events.append) as server,
+        machine(directory, server.port) as process,
+    ):
+        complete = server.serve(PATIENCE, (put / "manifest").exists)
+        assert complete, (directory / "console.log").read_text()
+        # By itself, nobody pressing the power button.
+        assert process.wait(PATIENCE) == 0
+    (place / "manifest").write_bytes((put / "manifest").read_bytes())
+    return directory, events
+
+
+def test_the_manifest_describes_the_machine(image: Path) -> None:
+    manifests = parse((image / "manifest").read_bytes())
+    record = MachineManifest.from_manifest(manifests[0])
+    assert (record.header.id, record.header.name) == ("tiny-0123", "tiny")
+    assert record.type == "kvm"
+    assert record.mac is None
+
+
+def test_a_fresh_machine_bootstraps(bootstrapped: tuple[Path, list[Event]]) -> None:
+    directory, events = bootstrapped
+    names = [event.name for event in events if event.kind == "request"]
+    assert names == ["bootstrap", "sha256sums", "bootstrap", "bbot-worker", "manifest"]
+    manifest = parse((directory.parent / "manifest").read_bytes())[0]
+    assert [pair.name for pair in manifest] == ["bbot-version"]
+
+
+def pack(files: dict[str, tuple[str, int]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, (text, mode) in files.items():
+            member = tarfile.TarInfo(name)
+            member.mode = mode
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+TASK = """\
+: 1
+name: libhello
+version: 1.2.3
+repository-url: tftp:source.tar
+target: x86_64-linux-gnu
+machine: tiny
+"""
+
+SCRIPT = """\
+#!/bin/sh
+echo "$1 as $(id -un) in $HOME"
+[ "$1" != update ] || echo "hello.c:1: warning: unused"
+"""
+
+
+@pytest.fixture
+def perform(
+    bootstrapped: tuple[Path, list[Event]], tmp_path: Path
+) -> Callable[[dict[str, bytes]], tuple[Manifest, str]]:
+    """Do a task in a copy of the bootstrapped machine: its result, and the progress port's text."""
+
+    def perform(files: dict[str, bytes]) -> tuple[Manifest, str]:
+        directory = copy_image(bootstrapped[0], tmp_path / "machine")
+        for name in ("get", "put"):
+            (tmp_path / name).mkdir()
+        for name, data in files.items():
+            (tmp_path / "get" / name).write_bytes(data)
+        devices = ["-device", "virtio-serial-pci", "-chardev"]
+        devices += [f"file,id=progress,path={tmp_path}/progress"]
+        devices += ["-device", "virtserialport,chardev=progress,name=bbot.progress"]
+        roots = (str(tmp_path / "get"), str(tmp_path / "put"))
+        with (
+            Server("127.0.0.1", 0, get_root=roots[0], put_root=roots[1]) as server,
+            machine(directory, server.port, *devices),
+        ):
+            complete = server.serve(PATIENCE, (tmp_path / "put" / "manifest").exists)
+            assert complete, (directory / "console.log").read_text()
+        result = parse((tmp_path / "put" / "manifest").read_bytes())[0]
+        return result, (tmp_path / "progress").read_text()
+
+    return perform
+
+
+def test_a_task_is_built_and_its_result_uploaded(
+    perform: Callable[[dict[str, bytes]], tuple[Manifest, str]],
+) -> None:
+    source = pack({"hello-1/bbot-build": (SCRIPT, 0o755)})
+    result, progress = perform({"manifest": TASK.encode(), "source.tar": source})
+    fields = [(pair.name, pair.value) for pair in result]
+    assert [name for name, _ in fields] == [
+        *("name", "version", "status"),
+        *("configure-status", "update-status", "test-status"),
+        *("configure-log", "update-log", "test-log"),
+    ]
+    values = dict(fields)
+    assert (values["name"], values["version"]) == ("libhello", "1.2.3")
+    assert values["status"] == values["update-status"] == "warning"
+    assert values["configure-status"] == values["test-status"] == "success"
+    assert "configure as build in /home/build" in values["configure-log"]
+    assert values["update-log"].startswith("+ ./bbot-build update\n")
+    assert progress.startswith("+configure\n ")
+    assert re.search(r"^-update warning \d+\.\d\d$", progress, re.MULTILINE)
+    assert "\n hello.c:1: warning: unused\n" in progress
+
+
+def test_a_task_that_cannot_be_read_is_abnormal(
+    perform: Callable[[dict[str, bytes]], tuple[Manifest, str]],
+) -> None:
+    result, _ = perform({"manifest": b": 1\nname: x\nversion\n"})
+    values = {pair.name: pair.value for pair in result}
+    assert (values["name"], values["version"], values["status"]) == ("unknown", "0", "abnormal")
+    assert "manifest:3: error: ':' expected after name" in values["configure-log"]
+
+
+def test_a_build_that_cannot_be_leaves_what_was_there(image: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in image.iterdir()}
+    facts = ["--name", "tiny", "--id", "x", "--summary", "x", "--fingerprint", "x"]
+    done = run_builder(image, "--variant", "tiny", "--disk-size", "8", *facts)
+    assert done.returncode == 1
+    assert "8 MB is too small" in done.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in image.iterdir()} == before
+    assert [path.name for path in image.parent.iterdir() if path.is_dir()] == ["tiny"]
+
+
+def test_the_power_button_ends_a_machine(image: Path, tmp_path: Path) -> None:
+    directory = copy_image(image, tmp_path / "machine")
+    monitor = tmp_path / "monitor"
+    asked: list[Event] = []
+    root = str(tmp_path)
+    with Server("127.0.0.1", 0, get_root=root, put_root=None, on_event=asked.append) as server:
+        devices = ("-monitor", f"unix:{monitor},server=on,wait=off")
+        with machine(directory, server.port, *devices) as process:
+            assert server.serve(PATIENCE, lambda: bool(asked))
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(monitor))
+                connection.sendall(b"system_powerdown\n")
+                assert process.wait(PATIENCE) == 0
