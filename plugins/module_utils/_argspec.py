@@ -44,6 +44,10 @@ VM: dict[str, dict[str, t.Any]] = {
 }
 
 
+# Tells the one who reads the progress file that no more will come.
+_END = "=== end"
+
+
 class Progress:
     """Appends lines to the file that the one who waits reads; to nothing without a file."""
 
@@ -55,6 +59,24 @@ class Progress:
             # Progress is a courtesy: a full disk must not end a task.
             with contextlib.suppress(OSError), open(self._path, "a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self(_END)
+
+
+def check_vm(module: t.Any) -> None:
+    """Refuse numbers that no machine can be run with."""
+    least = {"cpu": 1, "ram": 16384, "hold": 0, "tftp_port": 0, "lease_timeout": 1}
+    least |= {"timeout": 1, "startup_timeout": 1, "shutdown_timeout": 1, "retries": 0}
+    least |= {"lock_timeout": 0, "upload_limit": 1}
+    for name, value in module.params.items():
+        if name in least and value is not None and value < least[name]:
+            module.fail_json(msg=f"{name} must be at least {least[name]}, not {value}")
+    if module.params["tftp_port"] > 65535:
+        module.fail_json(msg=f"tftp_port must be at most 65535, not {module.params['tftp_port']}")
 
 
 def make_host(module: t.Any) -> Host:

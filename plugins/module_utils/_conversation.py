@@ -27,10 +27,10 @@ from ._accelerator import Accelerator
 from ._host import Host
 from ._locks import Lease
 from ._manifest import sanitize
-from ._network import NetworkError, bridge_address
+from ._network import bridge_address
 from ._phases import Phases
 from ._tftp import Event, Limits, Server
-from ._vm import Hardware, Vm, VmError
+from ._vm import Hardware, Vm
 
 # Bytes of console and of progress that are kept: a guest may write without end.
 _CHANNEL_LIMIT = 16 << 20
@@ -257,7 +257,7 @@ def _attempt(
             )
         )
         vm = Vm(host, lease, hardware, accelerator, talk.logs)
-        stack.callback(_close, host, vm)
+        stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
         vm.start(address, server.port)
         boot = _Boot(vm, server, talk)
         stack.callback(boot.close)
@@ -324,12 +324,8 @@ def _hold(host: Host, boot: _Boot, talk: Talk, failure: SoftFailure) -> None:
     host.report("info: resuming after machine suspension")
 
 
-def _close(host: Host, vm: Vm) -> None:
-    """Close the machine; what cannot be removed now stays in the lease for the next sweep."""
-    if vm.running():
+def _close(host: Host, vm: Vm, *, failed: bool) -> None:
+    """Close the machine; what cannot be removed now is left to the lease's end."""
+    if failed and vm.running():
         host.report(f"trying to force machine {vm.hardware.directory} down")
-    try:
-        vm.close()
-    except (NetworkError, VmError, OSError) as error:
-        host.report(f"error: {error}")
-        raise
+    vm.close()

@@ -31,8 +31,6 @@ _MAP = "tftp"
 
 # linux/if_tun.h, linux/sockios.h
 _TUNSETIFF = 0x400454CA
-_TUNSETPERSIST = 0x400454CB
-_TUNSETOWNER = 0x400454CC
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_TUN_EXCL = 0x0002, 0x1000, 0x4000, 0x8000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
@@ -101,10 +99,11 @@ def bridge_address(name: str) -> ipaddress.IPv4Interface:
             raise NetworkError(f"cannot look at bridge {name}: {error.strerror}") from error
 
 
-def create_tap(name: str, bridge: str, owner: int) -> None:
-    """Make tap ``name``, up and a port of ``bridge``, usable by the user id ``owner``.
+def open_tap(name: str, bridge: str) -> int:
+    """Make tap ``name``, up and a port of ``bridge``; its descriptor, for QEMU to inherit.
 
-    The port is isolated: a guest reaches the host, not another guest.
+    The port is isolated: a guest reaches the host, not another guest. The tap is
+    gone when the last process that has the descriptor is.
     """
     try:
         tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
@@ -116,12 +115,11 @@ def create_tap(name: str, bridge: str, owner: int) -> None:
     step = f"create tap {name}"
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            # The flags are of QEMU's kind: another kind could not be attached to.
             flags = struct.pack("=H", _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR | _IFF_TUN_EXCL)
             fcntl.ioctl(tun, _TUNSETIFF, _ifreq(name, flags))
-            fcntl.ioctl(tun, _TUNSETOWNER, owner)
             step = f"add tap {name} to bridge {bridge}"
-            fcntl.ioctl(sock, _SIOCBRADDIF, _ifreq(bridge, struct.pack("=i", _index(name))))
+            index = struct.pack("=i", socket.if_nametoindex(name))
+            fcntl.ioctl(sock, _SIOCBRADDIF, _ifreq(bridge, index))
             step = f"isolate tap {name}"
             _isolate(name)
             step = f"bring tap {name} up"
@@ -129,43 +127,19 @@ def create_tap(name: str, bridge: str, owner: int) -> None:
             fcntl.ioctl(sock, _SIOCGIFFLAGS, buffer)
             (now,) = struct.unpack_from("=H", buffer, _IFNAMSIZ)
             fcntl.ioctl(sock, _SIOCSIFFLAGS, _ifreq(name, struct.pack("=H", now | _IFF_UP)))
-            # Last: until here the tap goes away with the descriptor.
-            fcntl.ioctl(tun, _TUNSETPERSIST, 1)
     except OSError as error:
+        os.close(tun)
         if error.errno == errno.EOPNOTSUPP:
             raise NetworkError(f"cannot {step}: {bridge} is not a bridge") from error
         raise NetworkError(f"cannot {step}: {error.strerror}") from error
-    finally:
-        os.close(tun)
-
-
-def delete_tap(name: str) -> bool:
-    """Delete tap ``name``; False if there is none. NetworkError if it is in use."""
-    try:
-        _index(name)
-    except OSError:
-        return False
-    tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        flags = struct.pack("=H", _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR)
-        fcntl.ioctl(tun, _TUNSETIFF, _ifreq(name, flags))
-        fcntl.ioctl(tun, _TUNSETPERSIST, 0)
-    except OSError as error:
-        raise NetworkError(f"cannot delete tap {name}: {error.strerror}") from error
-    finally:
-        os.close(tun)
-    return True
-
-
-def _index(name: str) -> int:
-    return socket.if_nametoindex(name)
+    return tun
 
 
 def _isolate(port: str) -> None:
     """Forbid traffic between bridge port ``port`` and other isolated ports."""
     isolated = struct.pack("=HHB3x", 5, _IFLA_BRPORT_ISOLATED, 1)
     attribute = struct.pack("=HH", 4 + len(isolated), _IFLA_PROTINFO | _NLA_F_NESTED) + isolated
-    body = struct.pack("=BxHiII", _AF_BRIDGE, 0, _index(port), 0, 0) + attribute
+    body = struct.pack("=BxHiII", _AF_BRIDGE, 0, socket.if_nametoindex(port), 0, 0) + attribute
     header = struct.pack("=IHHII", 16 + len(body), _RTM_SETLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
         sock.send(header + body)

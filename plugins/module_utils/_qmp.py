@@ -63,9 +63,6 @@ class Qmp:
         events, self._events = self._events, []
         return events
 
-    def close(self) -> None:
-        self._sock.close()
-
     def _receive(self, deadline: float) -> dict[str, t.Any]:
         while b"\n" not in self._buffer:
             remaining = deadline - time.monotonic()

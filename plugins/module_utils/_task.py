@@ -38,7 +38,7 @@ class Outcome:
 
     ``culprit`` is `task` if the package or its time limit is at fault and
     `machine` if the image or its worker is; a fault of the host is an exception.
-    ``uploads`` are further files that the guest sent, by name.
+    ``artifacts`` are further files that the guest sent, by name.
     """
 
     result: Result
@@ -46,7 +46,7 @@ class Outcome:
     reason: str
     failure: SoftFailure | None
     phases: dict[str, float]
-    uploads: dict[str, str]
+    artifacts: dict[str, str]
 
 
 def perform(
@@ -65,7 +65,8 @@ def perform(
     """Perform ``task`` on the current ``machine``.
 
     ``files`` are further files for the guest to fetch, by the name it asks for.
-    Logs and what the guest uploads are in the directory ``logs`` afterwards.
+    The machine's own logs are in `machine` in the directory ``logs`` afterwards,
+    and what else the guest uploaded in `artifacts`.
     ``fake`` does without a machine and gives the result of an aborted task. The
     task of which no result arrived gets that result, too. Raises what converse()
     does, and StorageError and OSError.
@@ -74,7 +75,8 @@ def perform(
     if fake:
         reason = "no machine was asked for"
         return Outcome(Result.for_task(task), "none", reason, None, phases.seconds(), {})
-    os.makedirs(logs, exist_ok=True)
+    machine_logs = os.path.join(logs, "machine")
+    os.makedirs(machine_logs, exist_ok=True)
     with leased(host, what="task", machine=machine.name, task=f"{task.name}/{task.version}") as own:
         folder = os.path.join(host.tftp, "build", f"{toolchain.name}-{own.id}")
         own.note(folders=[folder])
@@ -94,7 +96,7 @@ def perform(
             awaited=delivery.path,
             waits=waits,
             limits=limits,
-            logs=logs,
+            logs=machine_logs,
             judge=delivery.judge,
             clean=False,
             port=running.port,
@@ -104,10 +106,10 @@ def perform(
         )
         failure = converse(host, own, running.accelerator, talk, phases)
         phases.begin("delete")
-        uploads = _collect(put, logs)
+        artifacts = _collect(put, logs)
     phases.end()
     culprit, reason = _blame(delivery, failure)
-    return Outcome(delivery.result, culprit, reason, failure, phases.seconds(), uploads)
+    return Outcome(delivery.result, culprit, reason, failure, phases.seconds(), artifacts)
 
 
 def _preparer(
@@ -169,16 +171,16 @@ def _blame(delivery: _Delivery, failure: SoftFailure | None) -> tuple[Culprit, s
 
 
 def _collect(put: str, logs: str) -> dict[str, str]:
-    """Move what else the guest uploaded from ``put`` to `uploads` in ``logs``; paths by name."""
+    """Move what else the guest uploaded from ``put`` to ``logs``; paths by name."""
     found = {}
     for folder, _, names in os.walk(put):
         for name in names:
             path = os.path.join(folder, name)
             relative = os.path.relpath(path, put)
-            # Hidden names are uploads that were cut off.
+            # Hidden names are artifacts that were cut off.
             if relative == "manifest" or name.startswith("."):
                 continue
-            target = os.path.join(logs, "uploads", relative)
+            target = os.path.join(logs, "artifacts", relative)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.move(path, target)
             found[relative] = target

@@ -25,7 +25,7 @@ import typing as t
 from ._accelerator import Accelerator, qemu_program
 from ._host import Host
 from ._locks import Lease, process_start
-from ._network import Redirect, create_tap, delete_tap
+from ._network import Redirect, open_tap
 from ._qmp import Qmp, QmpError
 
 # The name of the virtio-serial port that our worker tells its progress on.
@@ -57,28 +57,41 @@ class Hardware:
     ram: int = 1048576
 
 
-def _device_options(hardware: Hardware, tap: str) -> list[str]:
-    """The options for network and disk, which a machine manifest may replace."""
-    if hardware.options is None:
-        return [
-            *("-netdev", f"tap,id=net0,ifname={tap},script=no,downscript=no"),
-            *("-device", f"virtio-net-pci,netdev=net0,mac={hardware.mac}"),
-            *("-drive", "if=none,id=disk0,file=disk.img,format=raw"),
-            *("-device", "virtio-blk-pci,drive=disk0"),
-        ]
-    return [
-        option.replace("ifname=?", f"ifname={tap}").replace("mac=?", f"mac={hardware.mac}")
-        for option in hardware.options
-    ]
+# What a machine has where its manifest gives no options (bbot's agent).
+_DEFAULT_DEVICES = [
+    *("-netdev", "tap,id=net0,ifname=?,script=no,downscript=no"),
+    *("-device", "virtio-net-pci,netdev=net0,mac=?"),
+    *("-drive", "if=none,id=disk0,file=disk.img,format=raw"),
+    *("-device", "virtio-blk-pci,drive=disk0"),
+]
+
+
+def _device_options(hardware: Hardware, tap: int) -> list[str]:
+    """The options for network and disk, with the tap's descriptor and the MAC address."""
+    options = _DEFAULT_DEVICES if hardware.options is None else hardware.options
+    return [_with_tap(option, tap).replace("mac=?", f"mac={hardware.mac}") for option in options]
+
+
+def _with_tap(option: str, tap: int) -> str:
+    """``option`` with `ifname=?` and what goes with it replaced by the descriptor ``tap``.
+
+    QEMU need not be able to open taps then, and the tap ends with QEMU.
+    """
+    parts = option.split(",")
+    if "ifname=?" not in parts:
+        return option
+    opened = ("ifname=", "script=", "downscript=", "vnet_hdr=")
+    return ",".join([part for part in parts if not part.startswith(opened)] + [f"fd={tap}"])
 
 
 def qemu_arguments(
-    hardware: Hardware, accelerator: Accelerator, tap: str, vnc: str, channels: t.Mapping[str, int]
+    hardware: Hardware, accelerator: Accelerator, tap: int, vnc: str, channels: t.Mapping[str, int]
 ) -> list[str]:
     """QEMU's arguments for ``hardware``.
 
-    ``channels`` are the descriptors of connected sockets for `qmp`, `console`
-    and `progress`; ``vnc`` is the path of the socket for the one who investigates.
+    ``tap`` is the descriptor of the tap, ``channels`` are those of connected
+    sockets for `qmp`, `console` and `progress`; ``vnc`` is the path of the socket
+    for the one who investigates.
     """
     devices = _device_options(hardware, tap)
     arguments = ["-name", hardware.name, "-no-user-config", "-nodefaults", "-display", "none"]
@@ -181,13 +194,13 @@ class Vm:
         self.hardware = hardware
         self.console: socket.socket
         self.progress: socket.socket
+        self._monitor: socket.socket
         self.pid = 0
         self.exit_status: int | None = None
         self.log = os.path.join(logs, "qemu.log")
         self.accelerator = accelerator
         self._host = host
         self._lease = lease
-        self._tap = f"bb{lease.id}"
         self._runtime = os.path.join(host.runtime, lease.id)
         self._redirect = Redirect(host.run)
         self._qmp: Qmp | None = None
@@ -202,42 +215,38 @@ class Vm:
         account = self._host.account()
         hardware, host = self.hardware, self._host
         program = qemu_program()
-        self._lease.note(tap=self._tap, bridge=host.bridge, mac=hardware.mac, runtime=self._runtime)
+        self._lease.note(bridge=host.bridge, mac=hardware.mac, runtime=self._runtime)
         os.makedirs(self._runtime, mode=0o700)
         os.chown(self._runtime, account.pw_uid, account.pw_gid)
         self._own_disks(account)
-        create_tap(self._tap, host.bridge, account.pw_uid)
         self._redirect.add(host.bridge, hardware.mac, address, port)
 
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
         os.chown(self.log, account.pw_uid, account.pw_gid)
-        ours, theirs = {}, {}
-        for name in ("qmp", "console", "progress"):
-            ours[name], theirs[name] = socket.socketpair()
-        fds = {name: sock.fileno() for name, sock in theirs.items()}
-        self.console, self.progress = ours["console"], ours["progress"]
-        try:
+        with contextlib.ExitStack() as theirs:
+            channels = {}
+            ours = {}
+            for name in ("qmp", "console", "progress"):
+                ours[name], other = socket.socketpair()
+                channels[name] = theirs.enter_context(other).fileno()
+            self.console, self.progress = ours["console"], ours["progress"]
+            self._monitor = ours["qmp"]
+            tap = open_tap(f"bb{self._lease.id}", host.bridge)
+            theirs.callback(os.close, tap)
             self.pid = _spawn(
                 program,
-                qemu_arguments(hardware, self.accelerator, self._tap, self.vnc, fds),
+                qemu_arguments(hardware, self.accelerator, tap, self.vnc, channels),
                 directory=hardware.directory,
                 log=self.log,
-                keep=fds.values(),
+                keep=[tap, *channels.values()],
                 account=account,
             )
-        except BaseException:
-            ours["qmp"].close()
-            raise
-        finally:
-            for sock in theirs.values():
-                sock.close()
         self._pidfd = os.pidfd_open(self.pid)
         self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
         try:
-            self._qmp = Qmp(ours["qmp"])
+            self._qmp = Qmp(self._monitor)
         except QmpError as error:
-            ours["qmp"].close()
             self.force_down()
             raise VmError(f"machine {hardware.name} did not start: {self._words()}") from error
         self.console.setblocking(False)
@@ -322,11 +331,9 @@ class Vm:
     def close(self) -> None:
         """Force the machine down and remove what it used of the host."""
         self.force_down()
-        for sock in ("console", "progress"):
+        for sock in ("console", "progress", "_monitor"):
             if hasattr(self, sock):
                 getattr(self, sock).close()
-        if self._qmp is not None:
-            self._qmp.close()
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
@@ -342,8 +349,6 @@ def release(host: Host, record: t.Mapping[str, t.Any]) -> None:
             _wait_gone(pid)
     if record.get("mac"):
         Redirect(host.run).remove(record["bridge"], record["mac"])
-    if record.get("tap"):
-        delete_tap(record["tap"])
     if record.get("runtime"):
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(record["runtime"]):
@@ -352,7 +357,7 @@ def release(host: Host, record: t.Mapping[str, t.Any]) -> None:
 
 
 def _wait_gone(pid: int) -> None:
-    """Wait for a killed process, ours or not, to be gone: it still holds its tap."""
+    """Wait for a killed process, ours or not, to be gone: until then it has its tap and disk."""
     with contextlib.suppress(ProcessLookupError):
         fd = os.pidfd_open(pid)
         try:

@@ -221,7 +221,7 @@ def renamed(change: Change, path: str, dest: str, read_only: bool | None) -> dic
     return wanted
 
 
-def main() -> t.NoReturn:
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},

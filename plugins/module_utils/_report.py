@@ -1,0 +1,46 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""The engine's objects as the plain data that modules return."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._accelerator import Accelerator
+from ._machines import Machine
+from ._toolchain import Toolchain
+
+
+def describe_machine(machine: Machine) -> dict[str, t.Any]:
+    """A machine; the keys are documented at the module machine_info."""
+    manifest, bootstrapped = machine.manifest, machine.bootstrapped
+    return {
+        "name": machine.name,
+        "volume": machine.volume,
+        "state": machine.state,
+        "reasons": list(machine.reasons),
+        "revision": machine.revision,
+        "id": manifest.id if manifest else None,
+        "summary": manifest.summary if manifest else None,
+        "bootstrapped": machine.bootstrapped_path if bootstrapped else None,
+        "mac": bootstrapped.machine.mac if bootstrapped else None,
+    }
+
+
+def describe_toolchain(toolchain: Toolchain) -> dict[str, t.Any]:
+    """A toolchain; the keys are documented at the module machine_info."""
+    versions = toolchain.expected.versions
+    return {
+        "name": toolchain.name,
+        "id": toolchain.id,
+        "versions": {package: str(version) for package, version in versions.items()},
+    }
+
+
+def describe_accelerator(accelerator: Accelerator) -> dict[str, t.Any]:
+    """How guests run, and why so."""
+    return {"name": accelerator.name, "reason": accelerator.reason}

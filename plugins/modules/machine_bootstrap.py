@@ -1,0 +1,277 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: machine_bootstrap
+short_description: Bootstrap the machines of a build host for a toolchain
+version_added: "0.1.0"
+description:
+  - Boots each machine that is not bootstrapped for the toolchain, or no longer in the right way, lets it fetch and
+    install the toolchain, and keeps the outcome as the snapshot that tasks start from.
+  - What is bootstrapped, and what not, is seen from the manifests on disk; see M(bbot.agent.machine_info).
+  - Before that, clears away what dead processes have left on the host.
+author:
+  - The bbot.agent founders (@bbot)
+extends_documentation_fragment:
+  - bbot.agent._attributes
+  - bbot.agent._attributes.actiongroup_agent
+  - bbot.agent._host
+  - bbot.agent._host.vm
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+requirements:
+  - qemu-system-x86_64
+  - nft
+options:
+  name:
+    description: Bootstrap this machine only, and fail if there is none of the name.
+    type: str
+  startup_timeout:
+    description:
+      - For how many seconds to wait for a machine's first request.
+      - By default 300 under KVM and 900 under emulation.
+    type: int
+  timeout:
+    description: For how many seconds to wait for the end of a bootstrap, counted from the first request.
+    type: int
+    default: 600
+  shutdown_timeout:
+    description: For how many seconds to wait for a bootstrapped machine to shut down.
+    type: int
+    default: 300
+  retries:
+    description:
+      - How often a machine that appears to have mis-booted is booted again.
+        As in bbot the first of these is not counted, so that it is booted up to this number plus two times.
+    type: int
+    default: 2
+  lock_timeout:
+    description: For how many seconds to wait while somebody else bootstraps the same machine.
+    type: int
+    default: 3600
+  fake:
+    description:
+      - Do without booting, as bbot's C(--fake-bootstrap) does. The outcome is of no use for tasks but for faked ones.
+    type: bool
+    default: false
+seealso:
+  - module: bbot.agent.machine_info
+  - module: bbot.agent.task_run
+"""
+
+EXAMPLES = r"""
+---
+- name: Have all machines bootstrapped
+  bbot.agent.machine_bootstrap:
+
+- name: Have one machine bootstrapped, with more memory than others
+  bbot.agent.machine_bootstrap:
+    name: debian_12
+    ram: 2097152
+    timeout: 3600
+"""
+
+RETURN = r"""
+machines:
+  description: The machines after the change; in check mode as they are.
+  returned: success or failure of a machine
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The machine, with all that M(bbot.agent.machine_info) tells of it.
+      type: str
+      sample: debian_12
+    state:
+      description: As in M(bbot.agent.machine_info).
+      type: str
+      sample: current
+    action:
+      description: What was done, or would be done in check mode, one of V(none), V(bootstrap), V(delete).
+      type: str
+      sample: bootstrap
+    why:
+      description: The reasons for that.
+      type: list
+      elements: str
+      sample: [not bootstrapped for toolchain default]
+    failure:
+      description: Why it could not be bootstrapped; null if it could, or need not be.
+      type: str
+      sample: "bootstrap startup timeout: no request within 300 s"
+    phases:
+      description: Seconds by phase.
+      type: dict
+      sample: {snapshot: 0.002, prepare: 0.0, start: 0.111, first request: 4.042, work: 1.608, shutdown: 0.087, down: 0.015, publish: 0.007}
+    logs:
+      description: The folder of its logs on the build host; null if there are none.
+      type: str
+      sample: /var/log/bbot-agent/bootstrap-debian_12-default-20261123T150102-4711
+accelerator:
+  description: How the machines were run; null where none was.
+  returned: success or failure of a machine
+  type: dict
+  contains:
+    name:
+      description: Either V(kvm) or V(tcg).
+      type: str
+      sample: tcg
+    reason:
+      description: Why.
+      type: str
+      sample: the CPU offers no hardware virtualisation (no vmx or svm flag)
+"""
+
+import os
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bbot.agent.plugins.module_utils import _argspec
+from ansible_collections.bbot.agent.plugins.module_utils._accelerator import Accelerator, choose
+from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import STARTUP, Running
+from ansible_collections.bbot.agent.plugins.module_utils._conversation import (
+    Interrupted,
+    Waits,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._ensure import Ensured, ensure
+from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
+from ansible_collections.bbot.agent.plugins.module_utils._host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._machines import (
+    Machine,
+    enumerate_machines,
+    find_machine,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._report import (
+    describe_accelerator,
+    describe_machine,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._sweep import sweep
+from ansible_collections.bbot.agent.plugins.module_utils._toolchain import (
+    Toolchain,
+    load_toolchain,
+)
+
+
+def planned_action(host: Host, machine: Machine) -> str:
+    """What ensure() would do to ``machine``."""
+    if machine.to_bootstrap:
+        return "bootstrap"
+    if machine.state == "unlinked" and host.storage.info(machine.bootstrapped_path) is not None:
+        return "delete"
+    return "none"
+
+
+def describe(machine: Machine, action: str, why: list[str], ensured: Ensured | None) -> dict:
+    return {
+        **describe_machine(machine),
+        "action": action,
+        "why": why,
+        "failure": ensured.failure.message if ensured and ensured.failure else None,
+        "phases": ensured.phases if ensured else {},
+        "logs": ensured.logs if ensured else None,
+    }
+
+
+def bootstrap_all(
+    module: AnsibleModule, host: Host, toolchain: Toolchain, machines: list[Machine]
+) -> dict[str, t.Any]:
+    """Have every one of ``machines`` bootstrapped; the result of the module."""
+    params = module.params
+    planned = [(machine, planned_action(host, machine)) for machine in machines]
+    accelerator: Accelerator | None = None
+    outcomes = []
+    for machine, action in planned:
+        ensured = None
+        why = list(machine.reasons) if action != "none" else []
+        if action != "none" and not module.check_mode:
+            if accelerator is None:
+                accelerator = choose(host, params["accelerator"])
+                host.report(f"accelerator {accelerator.name}: {accelerator.reason}")
+            stamp = time.strftime("%Y%m%dT%H%M%S")
+            name = f"bootstrap-{machine.name}-{toolchain.name}-{stamp}-{os.getpid()}"
+            ensured = ensure(
+                host,
+                machine,
+                toolchain,
+                Running(
+                    accelerator,
+                    cpu=params["cpu"],
+                    ram=params["ram"],
+                    port=params["tftp_port"],
+                    hold=params["hold"],
+                    alive=_argspec.make_alive(module),
+                    progress=host.report,
+                ),
+                Waits(
+                    startup=params["startup_timeout"] or STARTUP[accelerator.name],
+                    total=params["timeout"],
+                    retries=params["retries"],
+                    shutdown=params["shutdown_timeout"],
+                ),
+                os.path.join(params["log_dir"], name),
+                fake=params["fake"],
+                lock_timeout=params["lock_timeout"],
+            )
+        outcomes.append(describe(ensured.machine if ensured else machine, action, why, ensured))
+    return {
+        "machines": outcomes,
+        "accelerator": describe_accelerator(accelerator) if accelerator else None,
+        "changed": any(one["action"] != "none" and one["failure"] is None for one in outcomes),
+        "diff": {
+            "before": {machine.name: machine.state for machine in machines},
+            "after": {
+                machine.name: {"bootstrap": "current", "delete": "gone"}.get(action, machine.state)
+                for machine, action in planned
+            },
+        },
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **_argspec.HOST,
+            **_argspec.VM,
+            "name": {"type": "str"},
+            "startup_timeout": {"type": "int"},
+            "timeout": {"type": "int", "default": 600},
+            "shutdown_timeout": {"type": "int", "default": 300},
+            "retries": {"type": "int", "default": 2},
+            "lock_timeout": {"type": "int", "default": 3600},
+            "fake": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    _argspec.check_vm(module)
+    with _argspec.Progress(module.params["progress_file"]):
+        host = _argspec.make_host(module)
+        try:
+            if not module.check_mode:
+                sweep(host)
+            toolchain = load_toolchain(host, module.params["toolchain"])
+            machines = enumerate_machines(host, toolchain)
+            if module.params["name"] is not None:
+                machines = [find_machine(machines, module.params["name"])]
+            result = bootstrap_all(module, host, toolchain, machines)
+        except (*EXPECTED, Interrupted, OSError) as error:
+            module.fail_json(msg=sentence(error))
+        failed = [one for one in result["machines"] if one["failure"]]
+        if failed:
+            words = "; ".join(f"{one['name']}: {one['failure']}" for one in failed)
+            module.fail_json(msg=f"cannot bootstrap {words}; see logs of each machine", **result)
+        module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: machine_info
+short_description: List the machines of a build host
+version_added: "0.1.0"
+description:
+  - Tells which machines there are, which are bootstrapped for a toolchain,
+    and which would be bootstrapped anew and why.
+  - Reads only.
+author:
+  - The bbot.agent founders (@bbot)
+extends_documentation_fragment:
+  - bbot.agent._attributes
+  - bbot.agent._attributes.actiongroup_agent
+  - bbot.agent._host
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details: This module changes nothing.
+  idempotent:
+    support: full
+options:
+  name:
+    description: List this machine only, and fail if there is none of the name.
+    type: str
+seealso:
+  - module: bbot.agent.machine_bootstrap
+"""
+
+EXAMPLES = r"""
+---
+- name: See what is there
+  bbot.agent.machine_info:
+  register: found
+
+- name: Name the machines that are not ready for tasks, with the reasons
+  ansible.builtin.debug:
+    msg: "{{ item.name }}: {{ item.reasons | join('; ') }}"
+  loop: "{{ found.machines | rejectattr('state', 'eq', 'current') }}"
+"""
+
+RETURN = r"""
+machines:
+  description: The machines, in order of volume and name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the machine's folder.
+      type: str
+      sample: debian_12
+    volume:
+      description: The volume it is on.
+      type: str
+      sample: default
+    state:
+      description:
+        - V(current) is bootstrapped and fit for tasks.
+        - V(missing) is not bootstrapped yet, V(obsolete) is to be bootstrapped anew.
+        - V(newer) was bootstrapped by newer software and is left alone.
+        - V(unlinked) has no current revision, V(broken) has no usable manifest.
+      type: str
+      sample: obsolete
+    reasons:
+      description: Why it is in this state; empty for a current one.
+      type: list
+      elements: str
+      sample:
+        - the machine's id is debian_12-4, it was bootstrapped as debian_12-3
+    revision:
+      description: The current revision; null without one.
+      type: str
+      sample: /build/machines/default/debian_12/debian_12-1.4
+    id:
+      description: The id in the machine's manifest; null without one.
+      type: str
+      sample: debian_12-4
+    summary:
+      description: The summary in the machine's manifest; null without one.
+      type: str
+      sample: Debian 12 with GCC 12
+    bootstrapped:
+      description: The bootstrapped machine; null without one.
+      type: str
+      sample: /build/machines/default/debian_12/debian_12-default
+    mac:
+      description: The Ethernet address of the bootstrapped machine; null without one.
+      type: str
+      sample: 02:4a:11:9c:00:7e
+toolchain:
+  description: The toolchain the machines were looked at for.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      sample: default
+    id:
+      description: Its id.
+      type: str
+      sample: 3211b5ad8281ffe8b8fd5451e099ddf1352ee2061318a3eb27a3d641e36aee4e
+    versions:
+      description: The versions that a bootstrap must report, by package.
+      type: dict
+      sample:
+        bbot: 0.1.0
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bbot.agent.plugins.module_utils import _argspec
+from ansible_collections.bbot.agent.plugins.module_utils._host import HostError
+from ansible_collections.bbot.agent.plugins.module_utils._machines import (
+    enumerate_machines,
+    find_machine,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._report import (
+    describe_machine,
+    describe_toolchain,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._toolchain import load_toolchain
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={**_argspec.HOST, "name": {"type": "str"}}, supports_check_mode=True
+    )
+    host = _argspec.make_host(module)
+    try:
+        toolchain = load_toolchain(host, module.params["toolchain"])
+        machines = enumerate_machines(host, toolchain)
+        if module.params["name"] is not None:
+            machines = [find_machine(machines, module.params["name"])]
+    except HostError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=False,
+        machines=[describe_machine(machine) for machine in machines],
+        toolchain=describe_toolchain(toolchain),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,420 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: task_run
+short_description: Perform a build task in a throw-away virtual machine
+version_added: "0.1.0"
+description:
+  - Snapshots a bootstrapped machine, boots the snapshot, hands the task to the worker in it, collects the result and
+    the logs, and deletes the snapshot.
+  - A task of which no result arrives in time has the status V(abort), as in bbot.
+  - Before that, clears away what dead processes have left on the host.
+author:
+  - The bbot.agent founders (@bbot)
+extends_documentation_fragment:
+  - bbot.agent._attributes
+  - bbot.agent._attributes.actiongroup_agent
+  - bbot.agent._host
+  - bbot.agent._host.vm
+attributes:
+  check_mode:
+    support: full
+    details: Tells which machine the task would be performed on, and performs nothing.
+  diff_mode:
+    support: none
+    details: Nothing on the host differs afterwards but the logs that were added.
+  idempotent:
+    support: none
+    details: Each run performs the task again.
+requirements:
+  - qemu-system-x86_64
+  - nft
+options:
+  task:
+    description:
+      - The task, as a manifest's text or as a mapping of the field names of bbot's task manifest, in which dashes may
+        be written as underscores and fields that may repeat are lists.
+    type: raw
+    required: true
+  machine:
+    description: Perform the task on this machine instead of the one that it names.
+    type: str
+  trust:
+    description:
+      - Certificate fingerprints that replace the task's own C(trust) values, as bbot's C(--trust) does.
+    type: list
+    elements: str
+    default: []
+  files:
+    description:
+      - Files on the build host that the guest may fetch, by name. A repository C(tftp:NAME) in the task refers to them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name that the guest asks for.
+        type: str
+        required: true
+      path:
+        description: The file on the build host.
+        type: path
+        required: true
+  startup_timeout:
+    description:
+      - For how many seconds to wait for the machine's first request.
+      - By default 60 under KVM and 300 under emulation.
+    type: int
+  timeout:
+    description: For how many seconds to wait for the result, counted from the first request.
+    type: int
+    default: 1800
+  retries:
+    description:
+      - How often a machine that appears to have mis-booted is booted again.
+        As in bbot the first of these is not counted, so that it is booted up to this number plus two times.
+    type: int
+    default: 2
+  upload_limit:
+    description: How many bytes the guest may upload, in one file and in all.
+    type: int
+    default: 268435456
+  fail_on:
+    description:
+      - The least status with which the module fails. The result is returned all the same.
+    type: str
+    choices: [warning, error, abort, abnormal, never]
+    default: error
+  log_tail:
+    description:
+      - How many bytes of the log of each operation to return. The whole logs are files on the build host.
+    type: int
+    default: 4096
+  fake:
+    description: Do without booting and return the result of an aborted task, as bbot's C(--fake-build) does.
+    type: bool
+    default: false
+seealso:
+  - module: bbot.agent.machine_bootstrap
+"""
+
+EXAMPLES = r"""
+---
+- name: Build a package from a source archive on the build host
+  bbot.agent.task_run:
+    task:
+      name: hello
+      version: "2.10"
+      repository-url: tftp:hello.tar.gz
+      repository-type: dir
+      machine: debian_12
+    files:
+      - name: hello.tar.gz
+        path: /srv/src/hello-2.10.tar.gz
+  register: built
+
+- name: Perform a task that was handed over as a manifest, on another machine
+  bbot.agent.task_run:
+    task: "{{ lookup('ansible.builtin.file', 'task.manifest') }}"
+    machine: debian_13
+    fail_on: never
+"""
+
+RETURN = r"""
+result:
+  description: The result, as the worker reported it or as an aborted task's.
+  returned: when the task was performed
+  type: dict
+  contains:
+    name:
+      description: The package.
+      type: str
+      sample: hello
+    version:
+      description: Its version.
+      type: str
+      sample: "2.10"
+    status:
+      description: The worst of the operations' statuses.
+      type: str
+      sample: success
+    operations:
+      description: The operations, in order of execution.
+      type: list
+      elements: dict
+      sample:
+        - operation: test
+          status: success
+          log: "PASS: tests/hello-1\n"
+          path: /var/log/bbot-agent/hello-2.10-20261123T150102-4711/test.log
+manifest:
+  description: The result manifest, with the logs cut as said by O(log_tail).
+  returned: when the task was performed
+  type: str
+  sample: ": 1\nname: hello\nversion: 2.10\nstatus: success\n"
+culprit:
+  description: Who is to blame if it did not go well, one of V(none), V(task), V(machine).
+  returned: when the task was performed
+  type: str
+  sample: none
+reason:
+  description: Why it did not go well; empty if it did.
+  returned: when the task was performed
+  type: str
+  sample: ""
+phases:
+  description: Seconds by phase.
+  returned: when the task was performed
+  type: dict
+  sample: {snapshot: 0.001, start: 0.079, first request: 3.013, work: 0.314, down: 0.046, delete: 0.014}
+files:
+  description: The files that were written on the build host, by name.
+  returned: when the task was performed
+  type: dict
+  sample:
+    result.manifest: /var/log/bbot-agent/hello-2.10-20261123T150102-4711/result.manifest
+    machine/console.log: /var/log/bbot-agent/hello-2.10-20261123T150102-4711/machine/console.log
+logs:
+  description: The folder of these files.
+  returned: when the task was performed
+  type: str
+  sample: /var/log/bbot-agent/hello-2.10-20261123T150102-4711
+machine:
+  description: The machine, with all that M(bbot.agent.machine_info) tells of it.
+  returned: success
+  type: dict
+  sample:
+    name: debian_12
+    state: current
+accelerator:
+  description: How the machine was run, and why so.
+  returned: when the task was performed
+  type: dict
+  sample:
+    name: tcg
+    reason: the CPU offers no hardware virtualisation (no vmx or svm flag)
+"""
+
+import dataclasses
+import os
+import re
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bbot.agent.plugins.module_utils import _argspec
+from ansible_collections.bbot.agent.plugins.module_utils._accelerator import choose
+from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import Running
+from ansible_collections.bbot.agent.plugins.module_utils._conversation import (
+    Interrupted,
+    Waits,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
+from ansible_collections.bbot.agent.plugins.module_utils._host import Host, HostError
+from ansible_collections.bbot.agent.plugins.module_utils._machines import (
+    Machine,
+    enumerate_machines,
+    find_machine,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._manifest import cap
+from ansible_collections.bbot.agent.plugins.module_utils._records import Result, Status, Task
+from ansible_collections.bbot.agent.plugins.module_utils._report import (
+    describe_accelerator,
+    describe_machine,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._sweep import sweep
+from ansible_collections.bbot.agent.plugins.module_utils._task import STARTUP, Outcome, perform
+from ansible_collections.bbot.agent.plugins.module_utils._tftp import Limits
+from ansible_collections.bbot.agent.plugins.module_utils._toolchain import (
+    Toolchain,
+    load_toolchain,
+)
+
+
+def read_task(params: t.Mapping[str, t.Any]) -> Task:
+    """The task as the options say it; ManifestError if it is none."""
+    given = params["task"]
+    if isinstance(given, t.Mapping):
+        fields = {str(name).replace("_", "-"): value for name, value in given.items()}
+        if params["machine"]:
+            fields["machine"] = params["machine"]
+        task = Task.from_mapping(fields, "task")
+    else:
+        task = Task.parse(str(given), "task")
+        if params["machine"]:
+            task = dataclasses.replace(task, machine=params["machine"])
+    return task.with_trust(params["trust"]) if params["trust"] else task
+
+
+def ready_machine(host: Host, toolchain: Toolchain, name: str) -> Machine:
+    """The machine ``name``, bootstrapped; HostError with the reasons if it is not."""
+    machine = find_machine(enumerate_machines(host, toolchain), name)
+    if machine.state != "current":
+        raise HostError(
+            f"machine {name} is not ready for tasks ({'; '.join(machine.reasons)}); "
+            "bootstrap it with bbot.agent.machine_bootstrap"
+        )
+    return machine
+
+
+def check_files(files: list[dict[str, str]]) -> dict[str, str]:
+    """Paths by name; HostError if a name or a file is not usable."""
+    paths = {}
+    for file in files:
+        name, path = file["name"], file["path"]
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or name == "manifest":
+            raise HostError(f"files: {name!r} cannot be the name of a file for the guest")
+        if not os.path.isfile(path):
+            raise HostError(f"files: there is no file {path} on the build host")
+        paths[name] = path
+    return paths
+
+
+def log_name(operation: str) -> str:
+    """The name of an operation's log file: the guest chose the operation's name, not we."""
+    return f"{re.sub('[^A-Za-z0-9_.+-]', '_', operation).lstrip('.')}.log"
+
+
+def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
+    """Write task, result and operation logs to ``logs``; every file there, by name."""
+    texts = {"task.manifest": task.to_text(), "result.manifest": outcome.result.to_text()}
+    texts |= {log_name(each.operation): each.log for each in outcome.result.operations}
+    os.makedirs(logs, exist_ok=True)
+    for name, text in texts.items():
+        with open(os.path.join(logs, name), "w", encoding="utf-8", newline="") as file:
+            file.write(text if text.endswith("\n") or not text else f"{text}\n")
+    files = {}
+    for folder, _, names in os.walk(logs):
+        for name in names:
+            path = os.path.join(folder, name)
+            files[os.path.relpath(path, logs)] = path
+    return dict(sorted(files.items()))
+
+
+def describe_result(result: Result, logs: str) -> dict[str, t.Any]:
+    described = result.to_mapping()
+    for operation in described["operations"]:
+        operation["path"] = os.path.join(logs, log_name(operation["operation"]))
+    return described
+
+
+def shorten(result: Result, limit: int) -> Result:
+    """``result`` with at most ``limit`` bytes of each log."""
+    operations = tuple(
+        dataclasses.replace(each, log=cap(each.log, limit)) for each in result.operations
+    )
+    return dataclasses.replace(result, operations=operations, origin=None)
+
+
+def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
+    """Perform the task, or in check mode see that it could be; the result of the module."""
+    params = module.params
+    host = _argspec.make_host(module)
+    if not module.check_mode:
+        sweep(host)
+    task = read_task(params)
+    files = check_files(params["files"])
+    toolchain = load_toolchain(host, params["toolchain"])
+    machine = ready_machine(host, toolchain, task.machine)
+    accelerator = choose(host, params["accelerator"])
+    found = {
+        "changed": True,
+        "machine": describe_machine(machine),
+        "accelerator": describe_accelerator(accelerator),
+    }
+    if module.check_mode:
+        return found, None
+
+    name = f"{task.name}-{task.version}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    logs = os.path.join(params["log_dir"], name)
+    host.report(f"task {task.name} {task.version} on machine {machine.name}")
+    host.report(f"accelerator {accelerator.name}: {accelerator.reason}")
+    running = Running(
+        accelerator,
+        cpu=params["cpu"],
+        ram=params["ram"],
+        port=params["tftp_port"],
+        hold=params["hold"],
+        alive=_argspec.make_alive(module),
+        progress=host.report,
+    )
+    waits = Waits(
+        startup=params["startup_timeout"] or STARTUP[accelerator.name],
+        total=params["timeout"],
+        retries=params["retries"],
+    )
+    limit = params["upload_limit"]
+    limits = Limits(upload_bytes=limit, total_upload_bytes=limit)
+    outcome = perform(
+        host, task, machine, toolchain, running, waits, limits, logs, files, fake=params["fake"]
+    )
+    shown = shorten(outcome.result, params["log_tail"])
+    return {
+        **found,
+        "files": write_logs(outcome, task, logs),
+        "logs": logs,
+        "result": describe_result(shown, logs),
+        "manifest": shown.to_text(),
+        "culprit": outcome.culprit,
+        "reason": outcome.reason,
+        "phases": outcome.phases,
+    }, outcome
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **_argspec.HOST,
+            **_argspec.VM,
+            "task": {"type": "raw", "required": True},
+            "machine": {"type": "str"},
+            "trust": {"type": "list", "elements": "str", "default": []},
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "path": {"type": "path", "required": True},
+                },
+            },
+            "startup_timeout": {"type": "int"},
+            "timeout": {"type": "int", "default": 1800},
+            "retries": {"type": "int", "default": 2},
+            "upload_limit": {"type": "int", "default": 268435456},
+            "fail_on": {
+                "type": "str",
+                "choices": ["warning", "error", "abort", "abnormal", "never"],
+                "default": "error",
+            },
+            "log_tail": {"type": "int", "default": 4096},
+            "fake": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    _argspec.check_vm(module)
+    with _argspec.Progress(module.params["progress_file"]):
+        try:
+            result, outcome = run(module)
+        except (*EXPECTED, Interrupted, OSError) as error:
+            module.fail_json(msg=sentence(error))
+        fail_on = module.params["fail_on"]
+        if outcome is not None and fail_on != "never":
+            status = outcome.result.status
+            if status >= Status[fail_on.upper()]:
+                module.fail_json(
+                    msg=f"task {outcome.result.name} {outcome.result.version} has status {status}: "
+                    f"{outcome.reason or 'see its logs'}; the logs are in {result['logs']}",
+                    **result,
+                )
+        module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
