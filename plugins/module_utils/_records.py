@@ -14,6 +14,7 @@ This file is the front of several small ones.
 
 from __future__ import annotations
 
+from ._record_base import Message
 from ._record_exchange import ResultRequest, TaskRequest, TaskResponse
 from ._record_machine import (
     BootstrappedMachine,
@@ -31,6 +32,7 @@ __all__ = [
     "BootstrappedMachine",
     "MachineHeader",
     "MachineManifest",
+    "Message",
     "OperationResult",
     "Result",
     "ResultRequest",

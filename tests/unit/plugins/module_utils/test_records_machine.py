@@ -19,6 +19,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._records import (
     BootstrapResult,
     MachineHeader,
     MachineManifest,
+    Message,
     ToolchainManifest,
     join_words,
     split_words,
@@ -192,7 +193,7 @@ def test_records_are_read_from_manifests_too() -> None:
         ),
     ],
 )
-def test_errors(record: type[ToolchainManifest], text: str, message: str) -> None:
+def test_errors(record: type[Message], text: str, message: str) -> None:
     with pytest.raises(ManifestError) as caught:
         record.parse(text, "in", strict=True)
     assert str(caught.value) == f"in:{message}"

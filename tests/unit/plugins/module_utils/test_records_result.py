@@ -15,6 +15,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._records import (
     BootstrapResult,
     MachineHeader,
     MachineManifest,
+    Message,
     OperationResult,
     Result,
     ResultRequest,
@@ -253,13 +254,13 @@ SESSION = ": 1\nsession: s\n"
         ),
     ],
 )
-def test_errors(record: type[Result], text: str, message: str) -> None:
+def test_errors(record: type[Message], text: str, message: str) -> None:
     with pytest.raises(ManifestError) as caught:
         record.parse(text, "in", strict=True)
     assert str(caught.value).startswith(f"in:{message}")
 
 
-RECORDS = [
+RECORDS: list[type[Message]] = [
     BootstrappedMachine,
     BootstrapResult,
     MachineHeader,
