@@ -83,8 +83,8 @@ class Event:
 
     ``request`` comes first, then ``refused``, or any number of ``progress`` and at last
     ``done`` or ``failed``. A request that cannot be read is just ``refused``, without a
-    name. An upload that is ``done`` has its place under its name already. ``bytes`` of the
-    file, ``total`` if it is known (None otherwise), ``seconds`` since the request, and
+    name. An upload that is ``done`` has its place under its name already. ``bytes`` on
+    the wire, ``total`` of them if it is known (None otherwise), ``seconds`` since the request, and
     ``error`` in words for ``failed`` and ``refused``.
     """
 
@@ -250,7 +250,8 @@ class Server:
             return
         if own is None:
             self._emit(Event("request", request.operation, request.name, held.peer))
-        self._begin(request, held.datagram, held.peer, now)
+        if not self._closed:
+            self._begin(request, held.datagram, held.peer, now)
 
     def serve(self, timeout: float, until: t.Callable[[], bool] | None = None) -> bool:
         """Run for at most ``timeout`` seconds, or until ``until()`` is true: it then is true.
@@ -260,10 +261,13 @@ class Server:
         """
         end = time.monotonic() + timeout
         poller = select.poll()
-        poller.register(self.fileno(), select.POLLIN)
+        if not self._closed:
+            poller.register(self.fileno(), select.POLLIN)
         while True:
             if until is not None and until():
                 return True
+            if self._closed:
+                return False
             left = min(end, self._due) - time.monotonic()
             # Rounded up: waking a moment too early would mean to spin for that moment.
             poller.poll(max(0, math.ceil(left * 1000)))
@@ -300,14 +304,19 @@ class Server:
 
     def close(self) -> None:
         """End what is under way, removing partial uploads; harmless a second time."""
-        for job in self._under_way():
-            job.transfer.fail("the server was closed")
-            self._ended(job, time.monotonic())
+        # One by one, because an event's receiver may call this too.
+        while under_way := self._under_way():
+            under_way[0].transfer.fail("the server was closed")
+            self._ended(under_way[0], time.monotonic())
         self._jobs.clear()
         self._held.clear()
         self._lingering.clear()
         self._due = math.inf
         self._wire.close()
+
+    @property
+    def _closed(self) -> bool:
+        return self.fileno() < 0
 
     def _renew_permits(self, now: float) -> None:
         elapsed = now - self._polled_at
@@ -335,12 +344,16 @@ class Server:
     def _under_way(self) -> list[_Job]:
         return [job for job in self._jobs.values() if job.transfer.state == "running"]
 
+    def _expire(self, job: _Job, now: float) -> None:
+        job.transfer.expire(now)
+        if job.transfer.state != "running":
+            self._ended(job, now)
+
     def _handle_due(self, now: float) -> None:
         for job in self._under_way():
-            if job.transfer.due <= now:
-                job.transfer.expire(now)
-                if job.transfer.state != "running":
-                    self._ended(job, now)
+            # An event of the one before may have closed the server.
+            if job.transfer.due <= now and not self._closed:
+                self._expire(job, now)
         self._due = min((job.transfer.due for job in self._under_way()), default=math.inf)
 
     def _handle_new(self, packet: memoryview, peer: Peer, job: _Job | None, now: float) -> None:
@@ -370,6 +383,8 @@ class Server:
             return
         event = Event("request", request.operation, request.name, peer)
         self._emit(event)
+        if self._closed:
+            return
         if self._full() and peer not in self._held:
             self._refuse(datagram, peer, self._too_many(), request)
         elif self._hold is not None and self._hold(event):

@@ -32,6 +32,7 @@ from ._tftp_packets import (
     build_error,
     build_request,
     negotiate,
+    number_of,
     opcode_of,
     parse_error,
     parse_oack,
@@ -196,7 +197,7 @@ class _Conversation:
         answer = Request(self._request.operation, self._request.name, self._request.mode, granted)
         terms = negotiate(
             answer,
-            size=None,
+            size=number_of(granted.get("tsize", ""), 0, 1 << 63),
             largest_block=self._client.block,
             largest_window=self._client.window,
             window_bytes=self._client.window * self._client.block,

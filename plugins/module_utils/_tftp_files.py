@@ -26,6 +26,7 @@ from ._tftp_packets import (
     FULL,
     HEADER,
     LARGEST_BLOCK,
+    LONGEST_NAME,
     NOT_FOUND,
     UNDEFINED,
     NetasciiDecoder,
@@ -36,7 +37,6 @@ from ._tftp_packets import (
 
 # An upload under way; never served, so that nobody reads half of it.
 TEMPORARY = ".tftp-upload-"
-LONGEST_NAME = 1024
 LONGEST_PART = 255
 DEEPEST = 16
 

@@ -24,6 +24,7 @@ UNDEFINED, NOT_FOUND, ACCESS, FULL, ILLEGAL, UNKNOWN_TID, EXISTS, NO_USER, OPTIO
 DEFAULT_BLOCK = 512
 SMALLEST_BLOCK, LARGEST_BLOCK = 8, 65464  # RFC 2348
 LARGEST_WINDOW = 65535  # RFC 7440
+LONGEST_NAME = 1024
 LARGEST_DATAGRAM = 65507  # UDP over IPv4
 HEADER = struct.Struct("!HH")
 
@@ -82,6 +83,11 @@ def parse_request(datagram: bytes) -> Request:
         name = fields[0].decode()
     except UnicodeDecodeError:
         raise TftpError("the file name is not UTF-8", ACCESS) from None
+    # Names end up in logs and on terminals.
+    if not name.isprintable() or len(fields[0]) > LONGEST_NAME:
+        raise TftpError(
+            f"the file name is longer than {LONGEST_NAME} bytes or has a control character", ACCESS
+        )
     mode = fields[1].lower()
     if mode not in (b"octet", b"netascii"):
         raise TftpError("the transfer mode is neither octet nor netascii", ILLEGAL)
@@ -163,7 +169,7 @@ def negotiate(
     """Accept what is understood of a request's options, in the order asked.
 
     ``size`` is the length in bytes of what a get will send, None if not known (netascii:
-    the length on the wire is known only at the end, so tsize stays unanswered). Values out
+    the length on the wire is known only at the end); tsize then stays unanswered. Values out
     of their RFC's range are not acknowledged, so that the default stays in force; a block
     or window larger than the limits is lowered to them, as the RFCs allow. No window gets
     larger than ``window_bytes``: what the sockets can hold.
@@ -185,7 +191,7 @@ def negotiate(
     tsize = take("tsize", 0, 1 << 63)
     if tsize is not None and request.operation == "get":
         del accepted["tsize"]
-        if size is not None:
+        if size:  # curl takes a tsize of 0 for an error
             accepted["tsize"] = size
         tsize = size
     return Terms(

@@ -143,10 +143,11 @@ class Transfer:
 
     def fail(self, error: str, code: int | None = UNDEFINED) -> None:
         """Give up and tell the peer why, unless ``code`` is None."""
+        self.state, self.error = "failed", error
+        # First this: a client that hears of its failure finds nothing left of it.
+        self.release()
         if code is not None:
             self._wire.send(build_error(code, error), self.peer)
-        self.state, self.error = "failed", error
-        self.release()
 
     def release(self) -> None:
         """Let go of the file; an upload that is not done vanishes."""
