@@ -31,7 +31,7 @@ from ._tftp_packets import (
 )
 
 Peer = tuple[str, int]
-Packet = bytes | memoryview
+Packet: t.TypeAlias = "bytes | memoryview"
 
 
 class Wire(t.Protocol):

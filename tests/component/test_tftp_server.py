@@ -11,6 +11,7 @@ import os
 import random
 import socket
 import subprocess
+import sys
 import threading
 import time
 import typing as t
@@ -275,3 +276,34 @@ def test_the_clients_own_disk_is_full(server, small_disk):
     assert caught.value.code in (0, FULL)
     assert list(small_disk.iterdir()) == []
     assert "the disk is full" in server.wait_for("failed").error
+
+
+SMALL_MTU = """
+import sys
+from pathlib import Path
+from ansible_collections.bbot.agent.plugins.module_utils._tftp_client import Client
+from helpers.tftp import RunningServer
+
+directory = Path(sys.argv[1])
+with RunningServer(directory) as server:
+    for block in (1468, 1469, 8192):
+        content = bytes(range(251)) * 4000
+        (server.get_root / "file").write_bytes(content)
+        client = Client("127.0.0.1", server.port, block=block)
+        client.get("file", str(directory / "got"))
+        assert (directory / "got").read_bytes() == content
+        client.put(str(directory / "got"), "file")
+        assert (server.put_root / "file").read_bytes() == content
+    assert server.server._wire._unsegmented == {1473, 8196}, server.server._wire._unsegmented
+"""
+
+
+def test_blocks_above_the_mtu(tmp_path):
+    """There the kernel refuses to segment, and windows go out packet by packet."""
+    inside = f"ip link set lo up mtu 1500 && exec {sys.executable} -c '{SMALL_MTU}' {tmp_path}"
+    subprocess.run(
+        ["unshare", "--net", "sh", "-c", inside],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+        timeout=30,
+    )
