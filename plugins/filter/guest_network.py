@@ -13,7 +13,9 @@ from ansible.errors import AnsibleFilterError
 try:
     import netaddr
 except ImportError:
-    netaddr = None
+    HAS_NETADDR = False
+else:
+    HAS_NETADDR = True
 
 # Network, host, one guest and broadcast.
 _LARGEST_PREFIX = 30
@@ -21,7 +23,7 @@ _LARGEST_PREFIX = 30
 
 def guest_network(network: t.Any) -> dict[str, t.Any]:
     """Addresses of host and guests in ``network``, an IPv4 network in CIDR notation."""
-    if netaddr is None:
+    if not HAS_NETADDR:
         raise AnsibleFilterError(
             "bbot.agent.guest_network needs the Python library netaddr on the control node; "
             "install it with pip"

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Sets up what the checks need and runs all of them: static checks and
+# documentation, ansible-test on the oldest and the newest ansible-core, then the
+# tests, whose summary comes last.
+#
+#   scripts/test.sh           everything
+#   scripts/test.sh static    the checks that run nothing
+#   scripts/test.sh sanity    ansible-test
+#   scripts/test.sh tests     the tests; further arguments go to pytest
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+. scripts/packages.sh
+
+what=${1:-all}
+shift || :
+
+export LC_ALL=C.UTF-8
+export ANSIBLE_HOME=$root/.cache/ansible
+export ANSIBLE_COLLECTIONS_PATH=$root/.cache/collections
+
+step()
+{
+  printf '\n== %s\n' "$*"
+}
+
+static()
+{
+  local run=.venv/bin
+  step "shellcheck"
+  git ls-files -z -- '*.sh' .ci/run roles/toolchain/files/bootstrap 'roles/machine_image/files/builder/guest/*' \
+    | xargs --null --no-run-if-empty shellcheck --external-sources
+  step "ruff"
+  $run/ruff check .
+  $run/ruff format --check .
+  step "yamllint"
+  $run/yamllint --strict .
+  step "mypy"
+  MYPYPATH=.cache/collections $run/mypy -p ansible_collections.bbot.agent.plugins
+  MYPYPATH=roles/machine_image/files/builder $run/mypy roles/machine_image/files/builder
+  step "changelog"
+  # Without an ansible.cfg: this tool reads it with another working directory.
+  $run/antsibull-changelog lint
+  step "documentation"
+  PATH=$root/.venv/bin:$PATH $run/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all .
+  step "ansible-lint"
+  PATH=$root/.venv/bin:$PATH $run/ansible-lint --offline --profile production
+}
+
+# ansible-test wants the checkout in a folder named ansible_collections/bbot/agent,
+# and brings pip into its environments with a script from a host we do not need.
+make_tree()
+{
+  local tree=$root/.cache/tree/ansible_collections/bbot/agent
+  rm -rf "$tree"
+  mkdir -p "$tree" "$root/.cache/home/.ansible/test/cache"
+  git ls-files -z --cached --others --exclude-standard \
+    | tar --create --null --files-from=- --ignore-failed-read 2> /dev/null | tar --extract --directory="$tree"
+  cat > "$root/.cache/home/.ansible/test/cache/get_pip_25_2.py" << 'EOF'
+import subprocess
+import sys
+
+arguments = [one for one in sys.argv[1:] if one not in ("--no-setuptools", "--no-wheel")]
+# In a process of its own: ensurepip overrides pip's configuration.
+subprocess.check_call([sys.executable, "-m", "ensurepip"])
+sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *arguments]))
+EOF
+  cp "$root/.cache/home/.ansible/test/cache/get_pip_25_2.py" "$root/.cache/home/.ansible/test/cache/get_pip_24_2.py"
+}
+
+# ansible_test <folder of the environment> <Python version>
+ansible_test()
+{
+  local environment=$1 version=$2 tree=$root/.cache/tree/ansible_collections/bbot/agent
+  local path=$environment/bin:$(real_pythons)$PATH
+  step "ansible-test sanity, $("$environment/bin/python" -c 'import ansible.release as r; print("ansible-core", r.__version__)')"
+  (cd "$tree" && HOME=$root/.cache/home PATH=$path ansible-test sanity --local --python "$version" --color no)
+  step "ansible-test units, Python $version"
+  (cd "$tree" && HOME=$root/.cache/home PATH=$path ansible-test units --local --python "$version" --color no)
+}
+
+# The folders of pyenv's interpreters: its shims answer for versions that are not selected.
+real_pythons()
+{
+  local folder
+  for folder in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin; do
+    if [ -d "$folder" ]; then
+      printf '%s:' "$folder"
+    fi
+  done
+}
+
+sanity()
+{
+  make_tree
+  local version
+  version=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  ansible_test "$root/.venv" "$version"
+
+  # The newest ansible-core wants a newer Python, which not every machine has.
+  local newest
+  newest=$(PATH=$(real_pythons)$PATH command -v python3.13 || :)
+  if [ -z "$newest" ]; then
+    echo "no Python 3.13 here: the newest ansible-core is not checked"
+    return
+  fi
+  if ! cmp -s tests/requirements-newest.txt .cache/newest/installed; then
+    rm -rf .cache/newest
+    "$newest" -m venv .cache/newest
+    .cache/newest/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements-newest.txt
+    cp tests/requirements-newest.txt .cache/newest/installed
+  fi
+  ansible_test "$root/.cache/newest" 3.13
+}
+
+tests()
+{
+  step "tests"
+  .venv/bin/python -m pytest "$@"
+}
+
+install_packages \
+  atftp btrfs-progs busybox-static cpio curl dnsmasq-base dpkg-dev e2fsprogs iproute2 make mmdebstrap mount nftables \
+  procps python3-venv qemu-system-x86 seabios shellcheck tftp-hpa tftpd-hpa util-linux xz-utils
+scripts/setup.sh dev
+
+case $what in
+  all) static; sanity; tests ;;
+  static) static ;;
+  sanity) sanity ;;
+  tests) tests "$@" ;;
+  *) echo "usage: scripts/test.sh [static|sanity|tests [PYTEST ARGUMENT...]]" >&2; exit 2 ;;
+esac
