@@ -60,7 +60,7 @@ def test_every_combination(server, block, window, rollover, mode):
 
 @pytest.mark.parametrize("rollover", [0, 1])
 def test_roll_over_in_windows(server, rollover):
-    content = random.Random(1).randbytes(512 * 140_000 + 1)
+    content = random.Random(1).randbytes(512 * 70_000 + 1)
     there_and_back(server.port, server, content, block=512, window=32, rollover=rollover)
 
 
@@ -83,7 +83,7 @@ def test_what_was_agreed_on_is_returned(server, tmp_path):
     ids=["loss", "repetition", "disorder", "all"],
 )
 def test_a_bad_network(server, damage, window):
-    content = random.Random(9).randbytes(300_000)
+    content = random.Random(9).randbytes(150_000)
     with BadNetwork(server.port, seed=5, **damage) as network:
         there_and_back(network.port, server, content, window=window)
     assert network.lost + network.repeated + network.reordered > 0
