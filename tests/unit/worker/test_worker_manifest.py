@@ -1,0 +1,117 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker's manifests agree with the engine's, whatever is in them."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._manifest import (
+    Manifest,
+    ManifestError,
+    parse,
+    serialize,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._unicode import NON_GRAPHIC
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+# Dense in what matters to the format.
+texts = st.text(st.sampled_from("ab:#\\\\\\ \t\n\n\r;é€😀")) | st.text(
+    st.characters(codec="utf-8")
+).filter(lambda text: not NON_GRAPHIC.search(text))
+names = st.text(st.sampled_from("abc-*#é"), min_size=1, max_size=50).filter(
+    lambda name: not name.startswith("#")
+)
+pairs = st.lists(st.tuples(names, texts), max_size=6)
+
+
+def as_pairs(data: bytes) -> list[list[tuple[str, str]]]:
+    return [[(pair.name, pair.value) for pair in manifest] for manifest in parse(data)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: b", "b"),
+        ("a:b # c", "b # c"),
+        ("a:", ""),
+        ("a: b\\\n  c\n", "b  c"),
+        ("a: b\\\\\n", "b\\"),
+        ("a: b\\\n\\\nc", "b\nc"),
+        ("a:\\\n1\n2\n\\\n", "1\n2"),
+        ("a: \\\n1\n\\\n", "1"),
+        ("a:\n\\\n1\n2\n\\\n", "1\n2"),
+        ("a:\\\n\\\n", ""),
+        ("a:\\\n\n\n\\\n", "\n"),
+        ("a:\\\nno end\n", "no end\n"),
+        ("a:\\\n\\\\\n\\ \n# b\n\\", "\\\n\\ \n# b"),
+        ("a: 1\r\r\nb: 2\r", "1"),
+        ("# comment\n\n \ta : b \t", "b"),
+    ],
+)
+def test_values_are_read_as_libbutl_does(worker: ModuleType, text: str, value: str) -> None:
+    data = f": 1\n{text}".encode()
+    assert worker.parse_manifests(data)[0][0] == ("a", value)
+    assert worker.parse_manifests(data) == as_pairs(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"a: b\n", "1: error: format version pair expected"),
+        (b"\n:\n", "2: error: format version value expected"),
+        (b": 2\n", "1: error: unsupported format version 2"),
+        (b": 1\na b: c\n", "2: error: ':' expected after name"),
+        (b": 1\nname\n", "2: error: ':' expected after name"),
+        (b": 1\na: \xff\n", "2: error: invalid UTF-8: invalid start byte"),
+        (b": 1\na: \x1b[0m\n", "2: error: invalid code point U+001B"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(worker: ModuleType, data: bytes, message: str) -> None:
+    with pytest.raises(worker.ManifestError, match=f"^manifest:{message}$".replace("+", "[+]")):
+        worker.parse_manifests(data)
+    with pytest.raises(ManifestError):
+        parse(data)
+
+
+@quick
+@given(st.lists(pairs, max_size=3), st.booleans(), st.sampled_from(["old", "new"]))
+def test_whatever_the_agent_writes_is_read(
+    worker: ModuleType, manifests: list[list[tuple[str, str]]], long_lines: bool, style: str
+) -> None:
+    text = serialize(map(Manifest, manifests), long_lines=long_lines, style=style)
+    assert worker.parse_manifests(text.encode()) == as_pairs(text.encode())
+
+
+@quick
+@given(pairs)
+def test_the_agent_reads_whatever_is_written(
+    worker: ModuleType, manifest: list[tuple[str, str]]
+) -> None:
+    # Any line end in a value is a newline to the reader.
+    expected = [(name, worker.re.sub("\r+\n?", "\n", value)) for name, value in manifest]
+    assert as_pairs(worker.serialize_manifest(manifest)) == [expected]
+
+
+@quick
+@given(st.text(st.sampled_from(": 1#ab\\ \t\n\r")))
+def test_both_agree_on_any_text(worker: ModuleType, text: str) -> None:
+    data = b": 1\n" + text.encode()
+    try:
+        expected = as_pairs(data)
+    except ManifestError:
+        with pytest.raises(worker.ManifestError):
+            worker.parse_manifests(data)
+    else:
+        assert worker.parse_manifests(data) == expected
+
+
+def test_the_forbidden_code_points_are_those_of_the_agent(worker: ModuleType) -> None:
+    for code in [*range(0xD800), *range(0xE000, 0x110000)]:
+        character = chr(code)
+        assert bool(worker.FORBIDDEN.match(character)) == bool(NON_GRAPHIC.match(character)), code

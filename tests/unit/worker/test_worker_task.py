@@ -1,0 +1,376 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a task to its result, whatever goes wrong between."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
+from ansible_collections.bbot.agent.plugins.module_utils._records import Result
+
+Perform = Callable[..., Any]
+
+
+def script(*lines: str) -> dict[str, str]:
+    return {"bbot-build": "\n".join(["#!/bin/sh", *lines, ""])}
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_the_environment_of_a_build(perform: Perform, tmp_path: Path) -> None:
+    auxiliary = ("auxiliary-environment", "DATABASE=pg://10.0.0.2/x=y\nnot a variable\n")
+    outcome = perform(script("env; cat; pwd"), "config.bbot.jobs=7", auxiliary)
+    lines = outcome.logs["update"].splitlines()
+    assert f"HOME={tmp_path}/work" in lines
+    assert "LANG=C.UTF-8" in lines
+    assert "BBOT_JOBS=7" in lines
+    assert "DATABASE=pg://10.0.0.2/x=y" in lines
+    assert lines[-1] == f"{tmp_path}/work/source"
+
+
+def test_a_tool_killed_by_a_signal_is_abnormal(perform: Perform) -> None:
+    outcome = perform(script("kill -SEGV $$"))
+    assert outcome.statuses == {"configure": "abnormal"}
+    assert "was killed by signal SIGSEGV" in outcome.logs["configure"]
+
+
+def test_time_is_limited(perform: Perform) -> None:
+    started = time.monotonic()
+    outcome = perform(script("echo started; sleep 60 & sleep 60"), "config.bbot.timeout=1")
+    assert time.monotonic() - started < 30
+    assert outcome.statuses == {"configure": "abort"}
+    assert outcome.logs["configure"].endswith("was ended after 1 seconds")
+    assert "started" in outcome.logs["configure"]
+
+
+def test_time_is_limited_for_the_silent(perform: Perform) -> None:
+    outcome = perform(script("exec > /dev/null 2>&1; sleep 60"), "config.bbot.timeout=1")
+    assert outcome.status == "abort"
+
+
+def test_a_process_left_behind_is_ended(perform: Perform, tmp_path: Path) -> None:
+    started = time.monotonic()
+    outcome = perform(script(f"sleep 60 & echo $! > {tmp_path}/pid; echo done"))
+    assert time.monotonic() - started < 30
+    assert outcome.status == "success"
+    pid = int((tmp_path / "pid").read_text())
+    # It was killed; how soon it is gone is the kernel's business, and whose child it is then.
+    until = time.monotonic() + 30
+    while alive(pid):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_process_that_fled_does_not_hold_up_the_build(perform: Perform, tmp_path: Path) -> None:
+    started = time.monotonic()
+    outcome = perform(
+        script(f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' & sleep 0.5; echo done"),
+        "config.bbot.operations=configure",
+    )
+    os.kill(int((tmp_path / "pid").read_text()), 9)
+    assert time.monotonic() - started < 30
+    assert outcome.status == "success"
+    assert outcome.logs["configure"].endswith("\ndone")
+
+
+def test_warnings_of_the_task(perform: Perform) -> None:
+    regexes = [("warning-regex", r"^.+\(\d+\): warning C\d+:"), ("warning-regex", "(")]
+    outcome = perform(script("echo 'a.cpp(12): warning C4100: x'"), "", *regexes)
+    assert set(outcome.statuses.values()) == {"warning"}
+    assert "warning-regex '(' of the task is not used: missing )" in outcome.logs["update"]
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ("config.bbot.jobs=0", "config.bbot.jobs=0: not a positive whole number"),
+        ("config.bbot.jobs=x", "config.bbot.jobs=x: not a positive whole number"),
+        ("config.bbot.operations=update,update", "invalid or repeated operation 'update'"),
+        ("config.bbot.operations=../x", "invalid or repeated operation '../x'"),
+        ("config.bbot.colour=red", "unknown setting config.bbot.colour"),
+        ("'unfinished", "unreadable target-config"),
+    ],
+)
+def test_a_wrong_configuration_is_the_tasks_error(
+    worker: ModuleType, tmp_path: Path, configuration: str, message: str
+) -> None:
+    result = work_off(worker, tmp_path, task(f"target-config: {configuration}"))
+    assert (result.name, result.version, result.status) == ("libhello", "1.0.0", "error")
+    (operation,) = result.operations
+    assert operation[:2] == ("configure", "error")
+    assert message in operation[2]
+
+
+class Given:
+    """TFTP with what is to be got; or an error instead."""
+
+    def __init__(self, files: dict[str, bytes], error: Exception | None = None) -> None:
+        self.files = files
+        self.error = error
+        self.sent: list[bytes] = []
+
+    def get(self, name: str, file: io.BytesIO, patience: float = 0) -> int:
+        if self.error:
+            raise self.error
+        return file.write(self.files[name])
+
+    def put(self, name: str, file: io.BytesIO, patience: float = 0) -> None:
+        if self.error:
+            raise self.error
+        self.sent.append(file.read())
+
+
+def task(*lines: str) -> bytes:
+    return "\n".join([": 1", "name: libhello", "version: 1.0.0", *lines, ""]).encode()
+
+
+def work_off(worker: ModuleType, work: Path, manifest: bytes, **files: bytes) -> Any:
+    return worker.work_off(
+        Given({"manifest": manifest, **files}), str(work / "work"), worker.Progress()
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        (b"", "one task manifest expected, not 0"),
+        (b": 1\nname: a\nversion: 1\n:\nname: b\n", "one task manifest expected, not 2"),
+        (b": 1\nname: a\n", "no name or no version in the task manifest"),
+        (b"\xff", "the task is unreadable: manifest:1: error: invalid UTF-8"),
+    ],
+)
+def test_an_unreadable_task(
+    worker: ModuleType, tmp_path: Path, manifest: bytes, message: str
+) -> None:
+    result = work_off(worker, tmp_path, manifest)
+    record = Result.from_manifest(parse(result.serialize())[0])
+    assert (record.name, record.version, record.status.value) == ("unknown", "0", "abnormal")
+    assert message in result.operations[0][2]
+
+
+def test_a_task_that_does_not_come(worker: ModuleType, tmp_path: Path) -> None:
+    given = Given({}, worker.TftpError("no answer"))
+    result = worker.work_off(given, str(tmp_path), worker.Progress())
+    assert (result.name, result.version, result.status) == ("unknown", "0", "abnormal")
+    assert result.operations[0][2] == "error: cannot get the task: no answer"
+
+
+def test_a_crash_of_the_worker_is_abnormal(
+    worker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_arguments: object) -> None:
+        raise RuntimeError("a defect \x1b[1m")
+
+    monkeypatch.setattr(worker, "fetch_source", crash)
+    result = work_off(worker, tmp_path, task("repository-url: tftp:x"))
+    record = Result.from_manifest(parse(result.serialize())[0])
+    assert (record.name, record.version, record.status.value) == ("libhello", "1.0.0", "abnormal")
+    ((operation, status, log),) = result.operations
+    assert (operation, status) == ("configure", "abnormal")
+    assert "Traceback" in log
+    assert "RuntimeError: a defect" in log
+
+
+def test_a_crash_before_any_operation_is_abnormal(
+    worker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "Account", None)
+    result = work_off(worker, tmp_path, task("repository-url: tftp:x"))
+    assert [entry[:2] for entry in result.operations] == [("configure", "abnormal")]
+    assert "TypeError" in result.operations[0][2]
+
+
+def test_the_order_of_a_result(worker: ModuleType) -> None:
+    result = worker.Result()
+    result.name, result.version = "a", "1"
+    result.add("update", "success", "one\ntwo")
+    result.add("test", "error", "")
+    names = [pair.name for pair in parse(result.serialize())[0]]
+    assert names == [
+        *("name", "version", "status", "update-status", "test-status", "update-log", "test-log")
+    ]
+    assert result.status == "error"
+
+
+def test_all_logs_together_keep_the_controllers_limit(perform: Perform, tmp_path: Path) -> None:
+    names = ",".join(f"op{number}" for number in range(12))
+    command = "yes 'a line of the log that says nothing' | head -c 2000000"
+    outcome = perform(script(command), f"config.bbot.operations={names}")
+    assert len(outcome.logs) == 12
+    assert 8 << 20 < sum(len(log) for log in outcome.logs.values()) < 9 << 20
+
+
+def test_an_upload_is_tried_again(worker: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Given({})
+    answers = iter([worker.TftpError("lost"), None])
+    monkeypatch.setattr(worker.time, "sleep", lambda _: setattr(given, "error", next(answers)))
+    given.error = worker.TftpError("lost")
+    assert worker.upload(given, worker.Result())
+    assert len(given.sent) == 1
+
+
+def test_an_upload_is_given_up(worker: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker.time, "sleep", lambda _: None)
+    assert not worker.upload(Given({}, worker.TftpError("lost")), worker.Result())
+
+
+def archive(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as file:  # type: ignore[call-overload]
+        for member, data in members:
+            member.size = len(data)
+            file.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    info.mode = 0o755
+    return info
+
+
+BUILD = b"#!/bin/sh\nls -R\n"
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_sources_come_by_tftp(worker: ModuleType, tmp_path: Path, mode: str) -> None:
+    data = archive(
+        (member("./hello-1.0", tarfile.DIRTYPE), b""),
+        (member("./hello-1.0/bbot-build"), BUILD),
+        (member("./hello-1.0/deep/er/file"), b"x"),
+        (member("./hello-1.0/link", tarfile.SYMTYPE, "deep/er"), b""),
+        (member("./hello-1.0/hard", tarfile.LNKTYPE, "hello-1.0/bbot-build"), b""),
+        mode=mode,
+    )
+    result = work_off(worker, tmp_path, task("repository: tftp:/src.tar"), **{"src.tar": data})
+    assert result.status == "success", result.operations
+    assert "deep/er:\nfile" in result.operations[0][2]
+    assert (tmp_path / "work/source/hello-1.0/hard").read_bytes() == BUILD
+    assert os.readlink(tmp_path / "work/source/hello-1.0/link") == "deep/er"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [member("/etc/passwd")],
+        [member("../escaped")],
+        [member("..", tarfile.DIRTYPE)],
+        [member("a/../../escaped")],
+        [member("a", tarfile.SYMTYPE, "/tmp"), member("a/escaped")],
+        [member("a", tarfile.SYMTYPE, "../..")],
+        [member("a", tarfile.SYMTYPE, "b/../.."), member("b", tarfile.DIRTYPE)],
+        [member("a", tarfile.LNKTYPE, "../outside")],
+        [member("a", tarfile.LNKTYPE, "/etc/passwd")],
+        [member("a", tarfile.CHRTYPE)],
+        [member("a", tarfile.FIFOTYPE)],
+        [member("b/", tarfile.DIRTYPE), member("a", tarfile.SYMTYPE, "b"), member("a/", b"5")],
+    ],
+)
+def test_archives_that_lead_out_are_refused(
+    worker: ModuleType, tmp_path: Path, members: list[tarfile.TarInfo]
+) -> None:
+    (tmp_path / "outside").write_text("mine")
+    data = archive(*((entry, b"") for entry in members))
+    before = sorted(os.listdir(tmp_path))
+    result = work_off(worker, tmp_path, task("repository-url: tftp:a"), a=data)
+    assert [entry[:2] for entry in result.operations] == [("configure", "error")]
+    assert sorted(os.listdir(tmp_path)) == sorted([*before, "work"])
+    assert not (tmp_path / "work/escaped").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense" * 100, archive((member("a"), b"x" * 9999))[:60]])
+def test_archives_that_are_none(worker: ModuleType, tmp_path: Path, data: bytes) -> None:
+    result = work_off(worker, tmp_path, task("repository-url: tftp:a"), a=data)
+    assert result.status == "error"
+    assert "the archive of the sources is unreadable" in result.operations[0][2]
+
+
+def git(directory: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    command = ["git", *identity, "-c", "init.defaultBranch=main", *arguments]
+    return subprocess.run(
+        command, cwd=directory, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_sources_come_from_git(worker: ModuleType, tmp_path: Path) -> None:
+    repository = tmp_path / "hello.git"
+    repository.mkdir()
+    git(repository, "init", "--quiet")
+    commits = []
+    for text in ("one", "two", "three"):
+        (repository / "bbot-build").write_text(f"#!/bin/sh\necho {text}\n")
+        (repository / "bbot-build").chmod(0o755)
+        git(repository, "add", ".")
+        git(repository, "commit", "--quiet", "-m", text)
+        commits.append(git(repository, "rev-parse", "HEAD"))
+    git(repository, "tag", "v2", commits[1])
+    git(repository, "branch", "old/stable", commits[0])
+    expected = {
+        "": "three",
+        f"#{commits[0]}": "one",
+        f"#main@{commits[1]}": "two",
+        "#v2": "two",
+        "#old/stable": "one",
+    }
+    for number, (fragment, text) in enumerate(expected.items()):
+        url = f"repository-url: file://{repository}{fragment}"
+        result = work_off(worker, tmp_path / str(number), task(url, "repository-type: git"))
+        assert result.status == "success", result.operations
+        assert result.operations[1][2].splitlines()[1] == text
+
+
+def test_sources_that_cannot_be_had(worker: ModuleType, tmp_path: Path) -> None:
+    for line, message in {
+        "repository-url: ftp://x/y": "cannot fetch ftp://x/y",
+        "repository-url: /no/such/directory": "no directory /no/such/directory in this machine",
+        "summary: none": "no repository in the task manifest",
+        "repository-url: http://127.0.0.1:9/x.tar.gz": "cannot fetch http://127.0.0.1:9/x.tar.gz: ",
+    }.items():
+        result = work_off(worker, tmp_path, task(line))
+        assert result.status == "error"
+        assert message in result.operations[0][2]
+
+
+class TestCommandLine:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        path = Path(__file__).parents[3] / "roles" / "toolchain" / "files" / "bbot-worker"
+        return subprocess.run(
+            [sys.executable, "-I", "-S", str(path), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_bootstrap(self, worker: ModuleType) -> None:
+        assert self.run("--bootstrap").stdout == f": 1\nbbot-version: {worker.VERSION}\n"
+
+    def test_version(self, worker: ModuleType) -> None:
+        assert self.run("--version").stdout == f"bbot-worker {worker.VERSION}\n"
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [[], ["--nonsense"], ["--startup", "--build"], ["--startup", "--tftp-host", "a:b"]],
+    )
+    def test_misuse(self, arguments: list[str]) -> None:
+        done = self.run(*arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "bbot-worker" in done.stderr
