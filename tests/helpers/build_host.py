@@ -1,0 +1,227 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A build host of a test's own: machines, toolchain, folders, and a look at what is left over."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import typing as t
+from pathlib import Path
+
+from ansible_collections.bbot.agent.plugins.module_utils._accelerator import Accelerator
+from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import Running
+from ansible_collections.bbot.agent.plugins.module_utils._conversation import Waits
+from ansible_collections.bbot.agent.plugins.module_utils._ensure import Ensured, ensure
+from ansible_collections.bbot.agent.plugins.module_utils._host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine, look
+from ansible_collections.bbot.agent.plugins.module_utils._network import Redirect
+from ansible_collections.bbot.agent.plugins.module_utils._records import Task
+from ansible_collections.bbot.agent.plugins.module_utils._storage import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._task import Outcome, perform
+from ansible_collections.bbot.agent.plugins.module_utils._tftp import Limits
+from ansible_collections.bbot.agent.plugins.module_utils._toolchain import (
+    Toolchain,
+    load_toolchain,
+)
+
+from . import guest
+from .site import BRIDGE, Site
+from .toolchains import install_toolchain
+
+# Whom QEMU runs as.
+USER = "nobody"
+# In KiB.
+RAM = 262144
+TCG = Accelerator("tcg", "as the tests want it")
+
+
+def run(args: t.Sequence[str], *, data: str | None = None) -> tuple[int, str, str]:
+    """The tests' runner of programs."""
+    done = subprocess.run(args, input=data, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+class BuildHost:
+    """One build host. ``lines`` collects what the engine reports."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        name = site.next_name()
+        self.root = site.root / name
+        self.machines = site.btrfs / name
+        self.volume = self.machines / "default"
+        self.tftp = self.root / "tftp"
+        self.state = self.root / "state"
+        self.runtime = self.root / "run"
+        self.logs = self.root / "logs"
+        self.lines: list[str] = []
+        for folder in (self.volume, self.tftp, self.logs):
+            folder.mkdir(parents=True)
+        self.storage = Btrfs()
+        self.toolchain_id = install_toolchain(self.tftp)
+
+    def engine(self, **changes: t.Any) -> Host:
+        """The host as the engine sees it."""
+        facts: dict[str, t.Any] = {
+            "run": run,
+            "storage": self.storage,
+            "machines": str(self.machines),
+            "tftp": str(self.tftp),
+            "state": str(self.state),
+            "runtime": str(self.runtime),
+            "bridge": BRIDGE,
+            "user": USER,
+            "report": self.lines.append,
+        }
+        return Host(**{**facts, **changes})
+
+    def paths(self) -> dict[str, str]:
+        """The options of modules that only look."""
+        folders = {"machines": self.machines, "tftp": self.tftp, "state_dir": self.state}
+        return {name: str(path) for name, path in folders.items()}
+
+    def options(self) -> dict[str, t.Any]:
+        """The options of modules that run machines."""
+        return {
+            **self.paths(),
+            "runtime_dir": str(self.runtime),
+            "log_dir": str(self.logs),
+            "bridge": BRIDGE,
+            "user": USER,
+            "accelerator": "tcg",
+            "ram": RAM,
+        }
+
+    def toolchain(self, name: str = "default") -> Toolchain:
+        return load_toolchain(self.engine(), name)
+
+    def install(self, name: str = "tiny", revision: int = 1, *, source: Path | None = None) -> Path:
+        """Install ``source``, or an empty machine with just a manifest, as a revision."""
+        directory = self.volume / name
+        directory.mkdir(exist_ok=True)
+        path = directory / f"{name}-1.{revision}"
+        if source is not None:
+            self.storage.snapshot(str(source), str(path))
+        else:
+            self.storage.create(str(path))
+            text = f": 1\nid: {name}-{revision}\nname: {name}\nsummary: A test\ntype: kvm\n"
+            (path / "manifest").write_text(text)
+        self.storage.set_read_only(str(path), True)
+        self.link(name, revision)
+        return path
+
+    def link(self, name: str, revision: int) -> None:
+        """Make this revision the current one."""
+        link = self.volume / name / f"{name}-1"
+        new = link.with_name(f"{link.name}.new")
+        new.symlink_to(f"{name}-1.{revision}")
+        os.replace(new, link)
+
+    def install_bootstrapped(self, source: Machine, name: str = "tiny") -> Path:
+        """Install the bootstrapped machine ``source`` of another host; where it is bootstrapped."""
+        if source.revision is None:
+            raise AssertionError(f"machine {source.name} has no revision")
+        self.install(name, source=Path(source.revision))
+        path = self.volume / name / f"{name}-default"
+        self.storage.snapshot(source.bootstrapped_path, str(path), read_only=True)
+        return path
+
+    def install_scripted(self, source: Machine, script: str) -> Path:
+        """Like install_bootstrapped, with ``script`` in place of the worker."""
+        path = self.install_bootstrapped(source)
+        self.storage.set_read_only(str(path), False)
+        guest.replace_worker(path / "disk.img", script)
+        self.storage.set_read_only(str(path), True)
+        return path
+
+    def machine(self, name: str = "tiny", toolchain: str = "default") -> Machine:
+        return look(self.engine(), "default", name, self.toolchain(toolchain))
+
+    def ensure(self, name: str = "tiny", waits: Waits | None = None, **options: t.Any) -> Ensured:
+        """Have a machine bootstrapped."""
+        return ensure(
+            self.engine(),
+            self.machine(name),
+            self.toolchain(),
+            Running(TCG, ram=RAM, progress=self.lines.append),
+            waits or Waits(startup=120, total=120, retries=0, shutdown=60),
+            str(self.logs / "bootstrap"),
+            **options,
+        )
+
+    def perform(
+        self,
+        task: Task | None = None,
+        *,
+        waits: Waits | None = None,
+        limits: Limits | None = None,
+        files: t.Mapping[str, str] | None = None,
+        **running: t.Any,
+    ) -> Outcome:
+        """Perform a task on the machine tiny."""
+        return perform(
+            self.engine(),
+            task or make_task(),
+            self.machine(),
+            self.toolchain(),
+            Running(TCG, **{"ram": RAM, "progress": self.lines.append, **running}),
+            waits or Waits(startup=120, total=120, retries=0),
+            limits or Limits(upload_bytes=64 << 20, total_upload_bytes=64 << 20),
+            str(self.logs / "task"),
+            files or {},
+        )
+
+    def leftovers(self) -> list[str]:
+        """What a finished use of the host should not have left, in words."""
+        found = [f"process {pid}" for pid in self.qemus()]
+        found += [f"link {name}" for _, name in socket.if_nameindex() if name.startswith("bb")]
+        found += [f"redirect {key}" for key in Redirect(run).elements()]
+        for machine in self.machines.glob("*/*"):
+            pattern = re.compile(rf"{re.escape(machine.name)}-[A-Za-z][^-]*-.*")
+            found += [f"snapshot {p}" for p in machine.iterdir() if pattern.fullmatch(p.name)]
+        places = [self.state / "leases", self.state / "locks", self.runtime]
+        places += [self.tftp / "build", self.tftp / "bootstrap"]
+        found += [str(path) for place in places if place.is_dir() for path in place.iterdir()]
+        mounts = Path("/proc/mounts").read_text()
+        return found + [line for line in mounts.splitlines() if f" {self.root}" in line]
+
+    def qemus(self) -> list[int]:
+        """The processes of this host's machines."""
+        mark = f"unix:{self.runtime}/".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if mark in (entry / "cmdline").read_bytes():
+                        found.append(int(entry.name))
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+        return found
+
+    def assert_clean(self) -> None:
+        """Fail with a list of what is left over, if anything is."""
+        if found := self.leftovers():
+            raise AssertionError(f"left over: {', '.join(found)}; reported: {self.lines}")
+
+    def reported(self, text: str) -> int:
+        """In how many reported lines ``text`` is."""
+        return sum(text in line for line in self.lines)
+
+
+def make_task(**fields: t.Any) -> Task:
+    """A task for the machine tiny, to be built from source.tar.gz."""
+    return Task.from_mapping(
+        {
+            "name": "hello",
+            "version": "1.0",
+            "repository-url": "tftp:source.tar.gz",
+            "repository-type": "dir",
+            "machine": "tiny",
+            **fields,
+        }
+    )

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Packages to build: a folder with a build script, and such a folder packed."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+GOOD = 'echo "doing $1"\n'
+WARNING = '[ "$1" != update ] || echo "hello.c:1:2: warning: unused variable"\n'
+FAILING = '[ "$1" != update ] || { echo "hello.c:3: cannot go on"; exit 3; }\n'
+CRASHING = '[ "$1" != update ] || kill -SEGV $$\n'
+# Goes on once a file "go" is there to be fetched.
+GATED = """\
+if [ "$1" = update ]; then
+  echo waiting for go
+  until busybox tftp -g -r go -l /tmp/go 196.254.111.222 69; do sleep 0.2; done
+  echo gone on
+fi
+"""
+
+
+def make_source(folder: Path, script: str = GOOD) -> Path:
+    """The package in ``folder``, made if need be, built by a shell script ``script``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    build = folder / "bbot-build"
+    build.write_text(f"#!/bin/sh\n{script}")
+    build.chmod(0o755)
+    return folder
+
+
+def pack(path: Path, script: str = GOOD) -> Path:
+    """The same as an archive ``path``."""
+    with tarfile.open(path, "w:gz") as archive:
+        data = f"#!/bin/sh\n{script}".encode()
+        member = tarfile.TarInfo("hello/bbot-build")
+        member.mode = 0o755
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return path
