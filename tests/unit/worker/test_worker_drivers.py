@@ -169,7 +169,7 @@ def test_a_script_that_is_not_there(perform: Perform) -> None:
 
 
 @pytest.fixture
-def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[list[str]]]:
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[list[str]]]:
     """Stand-ins for tools that this host lacks: they note how they are called."""
     calls = tmp_path / "calls"
     bin_directory = tmp_path / "bin"
@@ -183,7 +183,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
         )
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin_directory}:/usr/bin:/bin")
-    return lambda: [json.loads(line) for line in calls.read_text().splitlines()]  # type: ignore[misc]
+    return lambda: [json.loads(line) for line in calls.read_text().splitlines()]
 
 
 def test_meson(perform: Perform, recorded: Callable[[], list[list[str]]], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Literal
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._manifest import (
@@ -82,7 +83,10 @@ def test_what_is_no_manifest_is_refused(worker: ModuleType, data: bytes, message
 @quick
 @given(st.lists(pairs, max_size=3), st.booleans(), st.sampled_from(["old", "new"]))
 def test_whatever_the_agent_writes_is_read(
-    worker: ModuleType, manifests: list[list[tuple[str, str]]], long_lines: bool, style: str
+    worker: ModuleType,
+    manifests: list[list[tuple[str, str]]],
+    long_lines: bool,
+    style: Literal["old", "new"],
 ) -> None:
     text = serialize(map(Manifest, manifests), long_lines=long_lines, style=style)
     assert worker.parse_manifests(text.encode()) == as_pairs(text.encode())

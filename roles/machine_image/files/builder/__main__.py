@@ -10,6 +10,9 @@ import os
 import signal
 import sys
 
+# The folder is copied to hosts as it is: nothing is to appear in it.
+sys.dont_write_bytecode = True
+
 import image
 from programs import BuildError
 
