@@ -206,7 +206,7 @@ def converse(
 
     A SoftFailure is an outcome, not an exception. Nothing of the machine is left
     either way but the directory that ``talk.prepare`` made. Raises VmError,
-    NetworkError, CommandError, TftpError, HostError and Interrupted.
+    NetworkError, CommandError, TftpError, HostError, LockError and Interrupted.
     """
     attempt = 0
     while True:

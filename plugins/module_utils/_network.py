@@ -161,7 +161,11 @@ class Redirect:
         self._run = run
 
     def add(self, bridge: str, mac: str, address: str, port: int) -> None:
-        """Send UDP/69 of ``mac`` on ``bridge`` to ``address``:``port``, and nowhere else."""
+        """Send UDP/69 of ``mac`` on ``bridge`` to ``address``:``port``, and nowhere else.
+
+        A redirection that is there is replaced: see to it that its owner is dead.
+        """
+        self.remove(bridge, mac)
         element = f"{_key(bridge, mac)} : {address} . {port}"
         # One transaction. The rule is added again only where the table is new:
         # "create" would fail, so the chain is flushed first.

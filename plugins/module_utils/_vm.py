@@ -24,7 +24,7 @@ import typing as t
 
 from ._accelerator import Accelerator, qemu_program
 from ._host import Host
-from ._locks import Lease, process_start
+from ._locks import Lease, Lock, LockError, process_start
 from ._network import Redirect, open_tap
 from ._qmp import Qmp, QmpError
 
@@ -202,24 +202,27 @@ class Vm:
         self._host = host
         self._lease = lease
         self._runtime = os.path.join(host.runtime, lease.id)
-        self._redirect = Redirect(host.run)
         self._qmp: Qmp | None = None
         self._pidfd = -1
+        self._mac_lock = contextlib.ExitStack()
 
     def start(self, address: str, port: int) -> None:
         """Start the machine with its TFTP redirected to ``address``:``port``.
 
-        Raises VmError, NetworkError, CommandError or HostError; nothing is left
-        running then, and close() clears the rest away.
+        Raises VmError, NetworkError, CommandError, HostError, or LockError while
+        another machine has the MAC address; nothing is left running then, and
+        close() clears the rest away.
         """
         account = self._host.account()
         hardware, host = self.hardware, self._host
         program = qemu_program()
+        purpose = f"run machine {hardware.name} with MAC address {hardware.mac}"
+        self._mac_lock.enter_context(_lock_mac(host, host.bridge, hardware.mac, purpose))
         self._lease.note(bridge=host.bridge, mac=hardware.mac, runtime=self._runtime)
         os.makedirs(self._runtime, mode=0o700)
         os.chown(self._runtime, account.pw_uid, account.pw_gid)
         self._own_disks(account)
-        self._redirect.add(host.bridge, hardware.mac, address, port)
+        Redirect(host.run).add(host.bridge, hardware.mac, address, port)
 
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
@@ -337,7 +340,13 @@ class Vm:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
+        self._mac_lock.close()
         release(self._host, self._lease.record)
+
+
+def _lock_mac(host: Host, bridge: str, mac: str, purpose: str) -> Lock:
+    """The right to redirect what ``mac`` on ``bridge`` sends; held while the machine runs."""
+    return host.lock(f"mac-{bridge}-{mac.replace(':', '')}", purpose)
 
 
 def release(host: Host, record: t.Mapping[str, t.Any]) -> None:
@@ -348,7 +357,13 @@ def release(host: Host, record: t.Mapping[str, t.Any]) -> None:
             os.kill(pid, signal.SIGKILL)
             _wait_gone(pid)
     if record.get("mac"):
-        Redirect(host.run).remove(record["bridge"], record["mac"])
+        bridge, mac = record["bridge"], record["mac"]
+        # Where the lock is taken, the redirection is already that of another machine.
+        with (
+            contextlib.suppress(LockError),
+            _lock_mac(host, bridge, mac, f"end the redirection of {mac}"),
+        ):
+            Redirect(host.run).remove(bridge, mac)
     if record.get("runtime"):
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(record["runtime"]):
