@@ -78,7 +78,7 @@ def _dnsmasq(root: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _dhcp(root: Path) -> t.Iterator[None]:
-    process = subprocess.Popen(_dnsmasq(root), preexec_fn=_die_with_parent)  # noqa: PLW1509
+    process = subprocess.Popen(_dnsmasq(root), preexec_fn=_die_with_parent)
     try:
         until((root / "dnsmasq.pid").exists, "dnsmasq has started")
         yield

@@ -11,7 +11,6 @@ import os
 import typing as t
 from pathlib import Path
 
-
 FILES = Path(__file__).parents[2] / "roles" / "toolchain" / "files"
 VERSION = "0.1.0"
 
