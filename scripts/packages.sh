@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced: installs Debian packages that are missing, quietly.
 install_packages()
 {

@@ -71,8 +71,8 @@ EOF
 # ansible_test <folder of the environment> <Python version>
 ansible_test()
 {
-  local environment=$1 version=$2 tree=$root/.cache/tree/ansible_collections/bbot/agent
-  local path=$environment/bin:$(real_pythons)$PATH
+  local environment=$1 version=$2 tree=$root/.cache/tree/ansible_collections/bbot/agent path
+  path=$environment/bin:$(real_pythons)$PATH
   step "ansible-test sanity, $("$environment/bin/python" -c 'import ansible.release as r; print("ansible-core", r.__version__)')"
   (cd "$tree" && HOME=$root/.cache/home PATH=$path ansible-test sanity --local --python "$version" --color no)
   step "ansible-test units, Python $version"

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# From a bare Debian machine to a real package built in a throw-away virtual machine.
+#
+#   scripts/demo.sh         prepares what is not prepared yet, and builds GNU hello
+#   scripts/demo.sh clean   removes everything that was made, but the Debian packages
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/packages.sh
+
+marker=/var/lib/bbot-agent/demo
+work=.cache/demo
+export LC_ALL=C.UTF-8
+
+fail()
+{
+  echo "demo: $*" >&2
+  exit 1
+}
+
+[ "$(id -u)" = 0 ] || fail "run as root: it makes a bridge, a file system and virtual machines"
+
+play()
+{
+  .venv/bin/ansible-playbook "$@"
+}
+
+# What the provisioning depends on: it is skipped while this is as it was.
+fingerprint()
+{
+  find galaxy.yml playbooks/provision.yml plugins/module_utils plugins/modules roles -type f ! -name '*.pyc' -print0 \
+    | sort --zero-terminated | xargs --null sha256sum | sha256sum | cut -d' ' -f1
+}
+
+prepared()
+{
+  [ "$(cat "$marker" 2> /dev/null)" = "$1" ] && /usr/local/lib/bbot-agent/network check \
+    && findmnt --mountpoint /build/machines/default > /dev/null
+}
+
+# The source package of GNU hello, by a source list of our own: most machines list binaries only.
+fetch_hello()
+{
+  [ ! -d "$work/hello" ] || return 0
+  local apt=$PWD/$work/apt
+  rm -rf "$work"
+  mkdir -p "$apt/lists/partial" "$apt/sources" "$work/download"
+  local file target
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+    target=$apt/sources/${file##*/}
+    # Debian's own sources: others may have no source packages.
+    if ! grep -qsw debian "$file" || ! grep -qsw main "$file"; then
+      continue
+    fi
+    case $file in
+      *.sources) sed 's/^Types:.*/Types: deb-src/' "$file" > "$target" ;;
+      *.list) sed -n 's/^deb /deb-src /p' "$file" > "$target" ;;
+    esac
+  done
+  local options=(-o "Dir::State::lists=$apt/lists" -o Dir::Etc::sourcelist=/dev/null
+    -o "Dir::Etc::sourceparts=$apt/sources" -o APT::Sandbox::User=root)
+  apt-get "${options[@]}" --quiet=2 update
+  (cd "$work/download" && apt-get "${options[@]}" --quiet=2 source --download-only hello > /dev/null)
+  dpkg-source --no-check --extract "$work"/download/hello_*.dsc "$work/hello" > /dev/null
+  rm -rf "$apt"
+}
+
+clean()
+{
+  if [ -e "$marker" ]; then
+    [ -x .venv/bin/ansible-playbook ] || scripts/setup.sh
+    play playbooks/decommission.yml
+  fi
+  rm -rf "$work" results/demo
+  rmdir --ignore-fail-on-non-empty results 2> /dev/null || :
+  rm -rf .venv .cache
+  echo "demo: everything is removed but the Debian packages that were installed"
+}
+
+case ${1:-run} in
+  run) ;;
+  clean) clean; exit ;;
+  *) fail "usage: scripts/demo.sh [clean]" ;;
+esac
+
+if [ -d /build/machines ] && [ ! -e "$marker" ]; then
+  fail "there is a build host here already (/build/machines), which the demo must not touch; see README.md"
+fi
+
+SECONDS=0
+install_packages ca-certificates dpkg-dev procps python3-venv xz-utils
+scripts/setup.sh
+fetch_hello
+wanted=$(fingerprint)
+if ! prepared "$wanted"; then
+  mkdir -p "${marker%/*}"
+  touch "$marker"
+  play playbooks/provision.yml
+  echo "$wanted" > "$marker"
+fi
+echo "demo: prepared after $SECONDS s"
+play playbooks/run-task.yml -e task=scripts/demo.task.yml -e source="$work/hello" -e bbot_results=results/demo
+echo "demo: done after $SECONDS s; a second run skips the preparations"
