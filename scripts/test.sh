@@ -56,6 +56,8 @@ make_tree()
   mkdir -p "$tree" "$root/.cache/home/.ansible/test/cache"
   git ls-files -z --cached --others --exclude-standard \
     | tar --create --null --files-from=- --ignore-failed-read 2> /dev/null | tar --extract --directory="$tree"
+  # Of its own: else ansible-test asks our repository, which ignores this folder.
+  git init --quiet "$tree"
   cat > "$root/.cache/home/.ansible/test/cache/get_pip_25_2.py" << 'EOF'
 import subprocess
 import sys

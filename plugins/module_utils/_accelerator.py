@@ -121,6 +121,6 @@ def run_canary(host: Host, program: str, accelerator: str) -> bool:
         command += ["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4"]
         command += ["-drive", f"if=ide,format=raw,snapshot=on,file={image.name}"]
         with contextlib.suppress(CommandError):
-            _, output, _ = host.run(command)
+            output = host.run(command)[1]
             return _TOKEN in output
     return False

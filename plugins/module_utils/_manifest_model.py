@@ -110,8 +110,10 @@ class Manifest:
 
     @overload
     def get(self, name: str) -> str | None: ...
+
     @overload
     def get(self, name: str, default: str) -> str: ...
+
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the first value of `name`, or `default`."""
         pair = self.find(name)

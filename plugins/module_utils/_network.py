@@ -144,7 +144,7 @@ def _isolate(port: str) -> None:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
         sock.send(header + body)
         answer = sock.recv(4096)
-    _, kind = struct.unpack_from("=IH", answer)
+    (kind,) = struct.unpack_from("=H", answer, 4)
     (error,) = struct.unpack_from("=i", answer, 16)
     if kind != _NLMSG_ERROR or error:
         raise OSError(-error, os.strerror(-error))
@@ -192,7 +192,7 @@ class Redirect:
 
     def elements(self) -> list[str]:
         """The keys of the redirections there are, as `"<bridge>" . <mac>`."""
-        status, output, _ = self._run([self._program(), "list", "map", "ip", TABLE, _MAP])
+        status, output, dummy = self._run([self._program(), "list", "map", "ip", TABLE, _MAP])
         if status != 0:
             return []
         return re.findall(r'"[^"]+" \. [0-9a-f:]{17}', output)

@@ -41,8 +41,8 @@ _GET_SUBVOL_INFO = _ioc(_READ, 60, 504)
 
 _VOL_ARGS = struct.Struct("=q4088s")
 _VOL_ARGS_V2 = struct.Struct("=qQQ32s4040s")
-# treeid, name, parent_id, dirid, generation, flags, uuid, parent_uuid
-_SUBVOL_INFO = struct.Struct("=Q256sQQQQ16s16s")
+# Behind treeid, name, parent_id, dirid: generation, flags, uuid, parent_uuid.
+_SUBVOL_INFO = struct.Struct("=280xQQ16s16s")
 
 
 class StorageError(Exception):
@@ -149,7 +149,7 @@ class Btrfs:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ENOTTY):
                 return None
             raise StorageError(f"cannot look at subvolume {path}: {_reason(error)}") from error
-        _, _, _, _, generation, flags, own, parent = _SUBVOL_INFO.unpack_from(buffer)
+        generation, flags, own, parent = _SUBVOL_INFO.unpack_from(buffer)
         return Subvolume(
             path=path,
             uuid=str(uuid.UUID(bytes=own)),

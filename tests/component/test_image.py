@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The bbot.agent founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tiny image, built and lived in: boot stub, bootstrap, worker and our TFTP server together.
+"""The images, built and lived in: boot stub, bootstrap, worker and our TFTP server together.
 
 The network is QEMU's own: its gateway address leads to the host's loopback. No bridge, no rights.
 """
@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.bbot.agent.plugins.module_utils._manifest import Manifest, parse
 from ansible_collections.bbot.agent.plugins.module_utils._records import MachineManifest
 from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
@@ -42,13 +43,19 @@ def run_builder(destination: Path, *arguments: str) -> subprocess.CompletedProce
     )
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    destination = tmp_path_factory.mktemp("images") / "tiny"
-    facts = ["--name", "tiny", "--id", "tiny-0123", "--summary", "A test", "--fingerprint", "f"]
-    done = run_builder(destination, "--variant", "tiny", "--disk-size", "96", *facts)
+@pytest.fixture(scope="module", params=["tiny", "debian"])
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    variant = request.param
+    destination = tmp_path_factory.mktemp("images") / variant
+    facts = ["--name", variant, "--id", "id-0123", "--summary", "A test", "--fingerprint", "f"]
+    packages: list[str] = []
+    if variant == "debian":
+        defaults = yaml.safe_load((ROLES / "machine_image" / "defaults" / "main.yml").read_text())
+        packages = [f"--package={name}" for name in defaults["machine_image_packages"]]
+    size = "96" if variant == "tiny" else "8192"
+    done = run_builder(destination, "--variant", variant, "--disk-size", size, *facts, *packages)
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in destination.parent.iterdir() if path.is_dir()] == ["tiny"]
+    assert [path.name for path in destination.parent.iterdir() if path.is_dir()] == [variant]
     return destination
 
 
@@ -69,7 +76,7 @@ def machine(directory: Path, port: int, *devices: str) -> Iterator[subprocess.Po
     options = (directory / "manifest").read_text()
     match = re.search(r'-append "([^"]+)"', options)
     assert match
-    command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "384"]
+    command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "768"]
     command += ["-nodefaults", "-display", "none", "-no-reboot"]
     command += ["-serial", f"file:{directory / 'console.log'}", "-device", "virtio-rng-pci"]
     command += ["-kernel", "vmlinuz", "-initrd", "initrd.img"]
@@ -118,7 +125,7 @@ def bootstrapped(
 def test_the_manifest_describes_the_machine(image: Path) -> None:
     manifests = parse((image / "manifest").read_bytes())
     record = MachineManifest.from_manifest(manifests[0])
-    assert (record.header.id, record.header.name) == ("tiny-0123", "tiny")
+    assert (record.header.id, record.header.name) == ("id-0123", image.name)
     assert record.type == "kvm"
     assert record.mac is None
 
@@ -142,6 +149,8 @@ def pack(files: dict[str, tuple[str, int]]) -> bytes:
     return buffer.getvalue()
 
 
+Perform = Callable[[dict[str, bytes]], tuple[Manifest, str]]
+
 TASK = """\
 : 1
 name: libhello
@@ -159,9 +168,7 @@ echo "$1 as $(id -un) in $HOME"
 
 
 @pytest.fixture
-def perform(
-    bootstrapped: tuple[Path, list[Event]], tmp_path: Path
-) -> Callable[[dict[str, bytes]], tuple[Manifest, str]]:
+def perform(bootstrapped: tuple[Path, list[Event]], tmp_path: Path) -> Perform:
     """Do a task in a copy of the bootstrapped machine: its result, and the progress port's text."""
 
     def perform(files: dict[str, bytes]) -> tuple[Manifest, str]:
@@ -187,7 +194,7 @@ def perform(
 
 
 def test_a_task_is_built_and_its_result_uploaded(
-    perform: Callable[[dict[str, bytes]], tuple[Manifest, str]],
+    perform: Perform,
 ) -> None:
     source = pack({"hello-1/bbot-build": (SCRIPT, 0o755)})
     result, progress = perform({"manifest": TASK.encode(), "source.tar": source})
@@ -209,7 +216,7 @@ def test_a_task_is_built_and_its_result_uploaded(
 
 
 def test_a_task_that_cannot_be_read_is_abnormal(
-    perform: Callable[[dict[str, bytes]], tuple[Manifest, str]],
+    perform: Perform,
 ) -> None:
     result, _ = perform({"manifest": b": 1\nname: x\nversion\n"})
     values = {pair.name: pair.value for pair in result}
@@ -217,6 +224,51 @@ def test_a_task_that_cannot_be_read_is_abnormal(
     assert "manifest:3: error: ':' expected after name" in values["configure-log"]
 
 
+PROGRAM = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
+
+# A small project for each build system that the debian image brings.
+PROJECTS = {
+    "cmake": {
+        "CMakeLists.txt": "cmake_minimum_required(VERSION 3.20)\nproject(hello C)\n"
+        "add_executable(hello hello.c)\nenable_testing()\nadd_test(NAME runs COMMAND hello)\n"
+        "install(TARGETS hello)\n",
+    },
+    "meson": {
+        "meson.build": "project('hello', 'c')\n"
+        "program = executable('hello', 'hello.c', install: true)\ntest('runs', program)\n",
+    },
+    "autotools": {
+        "configure.ac": "AC_INIT([hello],[1])\nAM_INIT_AUTOMAKE([foreign])\nAC_PROG_CC\n"
+        "AC_CONFIG_FILES([Makefile])\nAC_OUTPUT\n",
+        "Makefile.am": "bin_PROGRAMS = hello\nhello_SOURCES = hello.c\nTESTS = hello\n",
+    },
+    "make": {
+        "Makefile": "hello: hello.c\n\tcc -o hello hello.c\ntest: hello\n\t./hello\n"
+        "install:\n\tinstall -D hello $(PREFIX)/bin/hello\n",
+    },
+    "python": {
+        "pyproject.toml": '[project]\nname = "hello"\nversion = "1"\n',
+        "src/hello/__init__.py": "",
+        "tests/test_hello.py": "import unittest\nimport hello\n\n"
+        "class Test(unittest.TestCase):\n    def test(self):\n        hello\n",
+    },
+}
+
+
+@pytest.mark.parametrize("image", ["debian"], indirect=True)
+@pytest.mark.parametrize("driver", PROJECTS)
+def test_a_project_of_each_build_system(perform: Perform, driver: str) -> None:
+    files = {"hello.c": PROGRAM, **PROJECTS[driver]} if driver != "python" else PROJECTS[driver]
+    source = pack({f"hello-1/{name}": (text, 0o644) for name, text in files.items()})
+    task = TASK + "target-config: config.bbot.operations=configure,update,test,install\n"
+    result, _ = perform({"manifest": task.encode(), "source.tar": source})
+    values = {pair.name: pair.value for pair in result}
+    assert values["status"] == "success", values
+    assert f"driver: {driver}" in values["configure-log"]
+    assert values["install-status"] == "success"
+
+
+@pytest.mark.parametrize("image", ["tiny"], indirect=True)
 def test_a_build_that_cannot_be_leaves_what_was_there(image: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in image.iterdir()}
     facts = ["--name", "tiny", "--id", "x", "--summary", "x", "--fingerprint", "x"]
