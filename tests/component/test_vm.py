@@ -1,0 +1,191 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A real QEMU: what it is given, what may be done to it, and what it may do."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import stat
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._host import HostError
+from ansible_collections.bbot.agent.plugins.module_utils._locks import LockError
+from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._network import NetworkError, Redirect
+from ansible_collections.bbot.agent.plugins.module_utils._sweep import leased
+from ansible_collections.bbot.agent.plugins.module_utils._vm import Hardware, Vm, VmError
+from helpers.build_host import RAM, TCG, USER, BuildHost, run
+from helpers.site import ADDRESS, BRIDGE
+from helpers.waiting import PATIENCE, until
+
+MAC = "02:00:00:00:00:21"
+
+
+@contextlib.contextmanager
+def a_vm(host: BuildHost, place: Path, /, **changes: t.Any) -> t.Iterator[Vm]:
+    """A machine in ``place``, not started yet."""
+    engine = host.engine(**{k: changes.pop(k) for k in ("user", "bridge") if k in changes})
+    facts = {"name": "tiny-default", "directory": str(place), "mac": MAC, "ram": RAM}
+    with leased(engine, what="test") as lease:
+        hardware = Hardware(**{**facts, **changes})
+        vm = Vm(engine, lease, hardware, TCG, str(host.logs))
+        try:
+            yield vm
+        finally:
+            vm.close()
+
+
+@pytest.fixture
+def snapshot(host: BuildHost, bootstrapped: Machine) -> t.Iterator[Path]:
+    """A writable copy of the bootstrapped machine."""
+    path = host.volume / "copy"
+    host.storage.snapshot(bootstrapped.bootstrapped_path, str(path))
+    yield path
+    host.storage.delete(str(path))
+
+
+def options(bootstrapped: Machine) -> list[str]:
+    assert bootstrapped.manifest is not None
+    return bootstrapped.manifest.option_words
+
+
+def status(vm: Vm) -> str:
+    assert vm._qmp is not None
+    return str(vm._qmp.execute("query-status")["status"])
+
+
+def read_console(vm: Vm, words: bytes) -> None:
+    """Wait for ``words`` on the machine's console."""
+    seen = b""
+    end = time.monotonic() + PATIENCE
+    while words not in seen:
+        assert select.select([vm.console], [], [], end - time.monotonic())[0], seen
+        seen += vm.console.recv(65536)
+
+
+def test_a_life(host: BuildHost, snapshot: Path, bootstrapped: Machine) -> None:
+    with a_vm(host, snapshot, options=options(bootstrapped)) as vm:
+        with pytest.raises(VmError, match="machine tiny-default has not been started"):
+            vm.suspend()
+        assert not vm.running()
+        vm.start(ADDRESS, 5000)
+        assert vm.running()
+        assert host.qemus() == [vm.pid]
+        process = Path(f"/proc/{vm.pid}")
+
+        arguments = (process / "cmdline").read_text().split("\0")
+        assert f"virtio-net-pci,netdev=net0,mac={MAC}" in arguments
+        (network,) = [each for each in arguments if each.startswith("tap,")]
+        fd = network.removeprefix("tap,id=net0,fd=")
+        assert (process / "fd" / fd).readlink() == Path("/dev/net/tun")
+        # Nothing but its own: no descriptor of ours has slipped through.
+        names = [each.readlink().name for each in (process / "fd").iterdir()]
+        assert not [name for name in names if name.endswith((".lease", ".lock"))]
+
+        facts = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
+        assert facts["Uid"].split() == facts["Gid"].split() == ["65534"] * 4
+        assert facts["CapEff"] == "0" * 16
+        assert facts["Seccomp"] == "2"
+
+        assert stat.S_ISSOCK(Path(vm.vnc).stat().st_mode)
+        assert Path(vm.vnc).parent.stat().st_mode & 0o077 == 0
+        assert len(vm.vnc) < 108
+        assert vm.info() == [
+            f"qemu pid: {vm.pid}",
+            f"vnc socket: {vm.vnc}",
+            f"qemu log: {host.logs}/qemu.log",
+        ]
+
+        read_console(vm, b"starting the worker")
+        assert status(vm) == "running"
+        vm.suspend()
+        assert status(vm) == "paused"
+        vm.resume()
+        assert status(vm) == "running"
+        vm.power_down()
+        assert vm.wait(PATIENCE)
+        assert vm.exit_status == 0
+        assert not vm.running()
+        # Too late, but no error.
+        vm.suspend()
+        vm.force_down()
+    host.assert_clean()
+
+
+def test_force_down_and_one_machine_for_a_mac_address(
+    host: BuildHost, snapshot: Path, bootstrapped: Machine
+) -> None:
+    words = options(bootstrapped)
+    with a_vm(host, snapshot, options=words) as vm:
+        vm.start(ADDRESS, 5000)
+        with (
+            a_vm(host, snapshot, options=words, name="other") as other,
+            pytest.raises(LockError) as caught,
+        ):
+            other.start(ADDRESS, 5001)
+        assert f"cannot run machine other with MAC address {MAC}: process " in str(caught.value)
+        assert "is there to run machine tiny-default" in str(caught.value)
+        assert Redirect(run).elements() == [f'"{BRIDGE}" . {MAC}']
+        vm.force_down()
+        assert vm.exit_status == -9
+        vm.force_down()
+    host.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"options": ["-nonsense"]}, VmError, "did not start: .*-nonsense: invalid option"),
+        ({"options": None}, VmError, "did not start: .*Could not open 'disk.img'"),
+        ({"options": ["-kernel", "none"]}, VmError, "did not start: .*'none'"),
+        ({"directory": "/nowhere"}, FileNotFoundError, "/nowhere"),
+        ({"bridge": "brnone"}, NetworkError, "to bridge brnone: No such device"),
+        ({"user": "bbot-none"}, HostError, "no user bbot-none on this host; make it with"),
+    ],
+    ids=["option", "disk", "kernel", "directory", "bridge", "user"],
+)
+def test_a_machine_that_does_not_start(
+    host: BuildHost, changes: dict[str, t.Any], error: type[Exception], words: str
+) -> None:
+    directory = host.volume / "empty"
+    directory.mkdir()
+    with a_vm(host, directory, **changes) as vm:
+        with pytest.raises(error, match=words):
+            vm.start(ADDRESS, 5000)
+        assert not vm.running()
+    host.assert_clean()
+
+
+def test_qemu_cannot_read_what_its_user_may_not(host: BuildHost, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.img"
+    secret.write_bytes(bytes(1 << 20))
+    secret.chmod(0o600)
+    tmp_path.chmod(0o755)
+    directory = host.volume / "empty"
+    directory.mkdir()
+    drive = ["-drive", f"file={secret},format=raw"]
+    with (
+        a_vm(host, directory, options=drive) as vm,
+        pytest.raises(VmError, match="Permission denied"),
+    ):
+        vm.start(ADDRESS, 5000)
+    assert USER != "root"
+
+
+def test_a_machine_that_is_killed_is_noticed(
+    host: BuildHost, snapshot: Path, bootstrapped: Machine
+) -> None:
+    with a_vm(host, snapshot, options=options(bootstrapped)) as vm:
+        vm.start(ADDRESS, 5000)
+        assert vm._qmp is not None
+        vm._qmp.execute("quit")
+        until(lambda: select.select([vm.fileno()], [], [], 0)[0], "the descriptor is readable")
+        assert not vm.running()
+        assert vm.exit_status == 0
+    host.assert_clean()
