@@ -1,0 +1,158 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Owners that die: their machines die with them, and what they left is cleared away."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._conversation import Interrupted
+from ansible_collections.bbot.agent.plugins.module_utils._locks import LockError
+from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._records import Status
+from ansible_collections.bbot.agent.plugins.module_utils._sweep import leased, sweep
+from ansible_collections.bbot.agent.plugins.module_utils._vm import Vm
+from helpers import guest, sources
+from helpers.build_host import BuildHost
+from helpers.owner import owner
+from helpers.waiting import until
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    return {"source.tar.gz": str(sources.pack(tmp_path / "source.tar.gz"))}
+
+
+@pytest.mark.parametrize(
+    ("stop", "machine_runs"),
+    [
+        ("phase start", False),
+        ("phase first request", True),
+        ("phase work", True),
+        ("+update", True),
+        ("phase down", True),
+        ("phase delete", False),
+    ],
+)
+def test_a_killed_owner(
+    ready: BuildHost, files: dict[str, str], stop: str, machine_runs: bool
+) -> None:
+    with owner(ready, stop, files) as process:
+        assert bool(ready.qemus()) is machine_runs
+        before = ready.leftovers()
+        # As long as it lives nobody touches what is its own.
+        assert sweep(ready.engine()) == []
+        assert ready.leftovers() == before
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        until(lambda: not ready.qemus(), "the machine has died with its owner", 5)
+    assert any("snapshot" in line for line in ready.leftovers())
+    assert sweep(ready.engine()) == [
+        f"cleared away the dead task of process {process.pid} on machine tiny"
+    ]
+    ready.assert_clean()
+    assert sweep(ready.engine()) == []
+
+
+def test_the_successor_of_a_killed_owner(ready: BuildHost, files: dict[str, str]) -> None:
+    """It neither waits for a sweep nor is harmed by a late one."""
+    with owner(ready, "phase work", files) as process:
+        with pytest.raises(LockError, match=f"process {process.pid} is there to run machine tiny"):
+            ready.perform(files=files)
+        assert len(ready.qemus()) == 1
+        process.kill()
+        process.wait()
+    until(lambda: not ready.qemus(), "the machine has died with its owner", 5)
+
+    swept: list[str] = []
+
+    def sweep_at_work(line: str) -> None:
+        if line == "+configure":
+            swept.extend(sweep(ready.engine()))
+
+    outcome = ready.perform(files=files, progress=sweep_at_work)
+    assert len(swept) == 1
+    assert outcome.result.status is Status.SUCCESS
+
+
+def test_what_cannot_be_cleared_away_is_kept_for_the_next_sweep(host: BuildHost) -> None:
+    pid = os.fork()
+    work = host.volume / "work"
+    if pid == 0:
+        lease = host.engine().leases.take(what="task", machine="tiny")
+        lease.note(snapshot=str(work), folders=[str(host.root / "folder")])
+        host.storage.create(str(work))
+        host.storage.create(str(work / "inner"))
+        (host.root / "folder").mkdir()
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+    assert sweep(host.engine()) == []
+    (line,) = host.lines
+    assert line == (
+        f"error: cannot clear away the dead task of process {pid} on machine tiny: cannot delete "
+        f"subvolume {work}: it holds other subvolumes; delete those first"
+    )
+    assert not (host.root / "folder").exists()
+    host.storage.delete(str(work / "inner"))
+    assert len(sweep(host.engine())) == 1
+    assert not work.exists()
+
+
+def test_a_living_lease_outlives_sweeps(host: BuildHost) -> None:
+    folder = host.root / "folder"
+    folder.mkdir()
+    with leased(host.engine(), what="test") as lease:
+        lease.note(folders=[str(folder)])
+        assert sweep(host.engine()) == []
+        assert folder.exists()
+    assert not folder.exists()
+
+
+def test_a_lease_without_a_readable_line_is_cleared_away(host: BuildHost) -> None:
+    leases = host.state / "leases"
+    leases.mkdir(parents=True)
+    (leases / "1-0.lease").write_text('{"pid": 1, "what": "ta')
+    assert sweep(host.engine()) == ["cleared away the dead work of process ?"]
+
+
+def test_a_machine_is_thrown_away_when_nobody_waits(host: BuildHost, bootstrapped: Machine) -> None:
+    host.install_scripted(bootstrapped, guest.GET_TASK + guest.SLEEP)
+    with pytest.raises(Interrupted):
+        host.perform(alive=lambda: "phase work" not in host.lines)
+    assert not host.reported("phase down")
+    assert host.reported("trying to force machine") == 1
+
+
+def test_a_soft_failed_machine_is_held_for_a_person(
+    host: BuildHost, bootstrapped: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.install_scripted(bootstrapped, guest.GET_TASK + guest.result("status: abnormal"))
+    seen: list[str] = []
+    suspend = Vm.suspend
+
+    def suspend_and_look(vm: Vm) -> None:
+        suspend(vm)
+        assert vm._qmp is not None
+        seen.append(vm._qmp.execute("query-status")["status"])
+        seen.extend(vm.info())
+
+    monkeypatch.setattr(Vm, "suspend", suspend_and_look)
+    outcome = host.perform(hold=1)
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "terminated abnormally"
+    assert seen[0] == "paused"
+    (place,) = [i for i, line in enumerate(host.lines) if line.startswith("error: ")]
+    (work,) = [line.split()[-2] for line in host.lines if line.startswith("error: ")]
+    assert work.startswith(f"{host.volume}/tiny/tiny-default-")
+    assert host.lines[place:-2] == [
+        f"error: build terminated abnormally for machine {work} suspending",
+        *(f"info: {line}" for line in seen[1:]),
+        "info: resuming after machine suspension",
+    ]
+    assert outcome.phases["work"] >= 1

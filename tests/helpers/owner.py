@@ -1,0 +1,86 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A process that performs a task and stops dead at a line of its report, to be killed there.
+
+``python -m helpers.owner <JSON>``; see Owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import typing as t
+
+from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import Running
+from ansible_collections.bbot.agent.plugins.module_utils._conversation import Waits
+from ansible_collections.bbot.agent.plugins.module_utils._host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._machines import look
+from ansible_collections.bbot.agent.plugins.module_utils._storage import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._task import perform
+from ansible_collections.bbot.agent.plugins.module_utils._tftp import Limits
+from ansible_collections.bbot.agent.plugins.module_utils._toolchain import load_toolchain
+
+from .build_host import RAM, TCG, BuildHost, make_task, run
+
+
+@contextlib.contextmanager
+def owner(host: BuildHost, stop: str, files: dict[str, str]) -> t.Iterator[subprocess.Popen[str]]:
+    """A process that performs a task on the machine tiny and has just reported ``stop``."""
+    engine = host.engine()
+    names = ("machines", "tftp", "state", "runtime", "bridge", "user")
+    facts = {
+        "host": {name: getattr(engine, name) for name in names},
+        "logs": str(host.logs / "task"),
+        "stop": stop,
+        "files": files,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "helpers.owner", json.dumps(facts)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            seen = []
+            for line in process.stdout:
+                seen.append(line.rstrip("\n"))
+                if seen[-1] == stop:
+                    yield process
+                    break
+            else:
+                raise AssertionError(f"it never reported {stop!r}, but {seen}")
+        finally:
+            process.kill()
+
+
+def main(facts: dict[str, t.Any]) -> None:
+    def report(line: str) -> None:
+        print(line, flush=True)
+        if line == facts["stop"]:
+            signal.pause()
+
+    host = Host(run=run, storage=Btrfs(), report=report, **facts["host"])
+    toolchain = load_toolchain(host, "default")
+    perform(
+        host,
+        make_task(),
+        look(host, "default", "tiny", toolchain),
+        toolchain,
+        Running(TCG, ram=RAM, progress=report),
+        Waits(startup=120, total=120, retries=0),
+        Limits(),
+        facts["logs"],
+        facts["files"],
+    )
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
