@@ -236,8 +236,10 @@ def test_a_guest_reaches_its_own_server_and_nothing_else() -> None:
     with contextlib.ExitStack() as stack:
         guests = [Guest(10, MAC), Guest(11, OTHER_MAC)]
         servers = [Echo("first", ADDRESS), Echo("second", ADDRESS)]
-        for each in (*guests, *servers):
-            stack.callback(each.close)
+        for guest in guests:
+            stack.callback(guest.close)
+        for server in servers:
+            stack.callback(server.close)
         for guest, server, mac in zip(guests, servers, (MAC, OTHER_MAC), strict=True):
             # Not yet.
             assert guest.ask("196.254.111.222", 69) is None

@@ -47,7 +47,10 @@ def run(args: t.Sequence[str], *, data: str | None = None) -> tuple[int, str, st
 
 
 class BuildHost:
-    """One build host. ``lines`` collects what the engine reports."""
+    """One build host.
+
+    ``lines`` collects what the engine reports; ``changes`` are facts to tell it otherwise.
+    """
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -60,6 +63,7 @@ class BuildHost:
         self.runtime = self.root / "run"
         self.logs = self.root / "logs"
         self.lines: list[str] = []
+        self.changes: dict[str, t.Any] = {}
         for folder in (self.volume, self.tftp, self.logs):
             folder.mkdir(parents=True)
         self.storage = Btrfs()
@@ -78,7 +82,7 @@ class BuildHost:
             "user": USER,
             "report": self.lines.append,
         }
-        return Host(**{**facts, **changes})
+        return Host(**{**facts, **self.changes, **changes})
 
     def paths(self) -> dict[str, str]:
         """The options of modules that only look."""
@@ -181,9 +185,9 @@ class BuildHost:
         found = [f"process {pid}" for pid in self.qemus()]
         found += [f"link {name}" for _, name in socket.if_nameindex() if name.startswith("bb")]
         found += [f"redirect {key}" for key in Redirect(run).elements()]
-        for machine in self.machines.glob("*/*"):
-            pattern = re.compile(rf"{re.escape(machine.name)}-[A-Za-z][^-]*-.*")
-            found += [f"snapshot {p}" for p in machine.iterdir() if pattern.fullmatch(p.name)]
+        for path in self.machines.glob("*/*/*"):
+            if re.fullmatch(rf"{re.escape(path.parent.name)}-[A-Za-z][^-]*-.*", path.name):
+                found.append(f"snapshot {path}")
         places = [self.state / "leases", self.state / "locks", self.runtime]
         places += [self.tftp / "build", self.tftp / "bootstrap"]
         found += [str(path) for place in places if place.is_dir() for path in place.iterdir()]
