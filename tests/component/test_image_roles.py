@@ -1,0 +1,169 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles toolchain and machine, run by ansible-playbook on this host's own file systems."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
+
+ROOT = Path(__file__).parents[2]
+
+# How often something changed; in check mode: would have changed.
+Play = Callable[..., int]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    """Run a role with some variables: the number of changed tasks."""
+
+    def play(role: str, *arguments: str, fails: str = "", **variables: object) -> int:
+        playbook = tmp_path / "play.yml"
+        entry = {"hosts": "localhost", "gather_facts": False, "roles": [f"bbot.agent.{role}"]}
+        playbook.write_text(yaml.safe_dump([entry]))
+        extra = {**variables, "ansible_python_interpreter": sys.executable}
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), str(playbook)]
+        done = subprocess.run(
+            [*command, "-e", json.dumps(extra), *arguments],
+            cwd=ROOT,
+            env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode != 0) == bool(fails), done.stdout + done.stderr
+        # Ansible wraps what it prints.
+        assert fails in re.sub(r"\s+", " ", done.stdout)
+        match = re.search(r"changed=(\d+)", done.stdout)
+        assert match
+        return int(match[1])
+
+    return play
+
+
+@pytest.mark.parametrize("role", ["toolchain", "machine_image", "machine"])
+def test_documented_defaults_are_the_defaults(role: str) -> None:
+    directory = ROOT / "roles" / role
+    specification = yaml.safe_load((directory / "meta" / "argument_specs.yml").read_text())
+    options = specification["argument_specs"]["main"]["options"]
+    documented = {
+        name: option["default"] for name, option in options.items() if "default" in option
+    }
+    assert documented == yaml.safe_load((directory / "defaults" / "main.yml").read_text())
+
+
+def test_a_toolchain_comes_changes_and_goes(play: Play, tmp_path: Path) -> None:
+    tftp = tmp_path / "tftp"
+    link = tftp / "toolchains" / "default"
+    facts = {"toolchain_tftp": str(tftp)}
+
+    assert play("toolchain", "--check", **facts) > 0
+    assert not tftp.exists()
+    assert play("toolchain", **facts) > 0
+    assert play("toolchain", **facts) == play("toolchain", "--check", **facts) == 0
+
+    sums = (link / "sha256sums").read_bytes()
+    for line in sums.decode().splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((link / name).read_bytes()).hexdigest() == digest
+    identity, versions = parse((link / "toolchain.manifest").read_bytes())
+    assert identity.pairs[0].value == hashlib.sha256(sums).hexdigest()
+    assert [pair.name for pair in versions] == ["bbot-version"]
+    first = os.readlink(link)
+    assert first == f".default-{identity.pairs[0].value[:12]}"
+
+    setup = tmp_path / "setup.sh"
+    seen = [first]
+    for text in ("one", "two"):
+        setup.write_text(f"echo {text}\n")
+        files = [{"name": "setup", "src": str(setup)}]
+        assert play("toolchain", **facts, toolchain_files=files) > 0
+        assert (link / "setup").read_text() == f"echo {text}\n"
+        seen.append(os.readlink(link))
+    assert len(set(seen)) == 3
+    assert sorted(os.listdir(link.parent)) == sorted(["default", *seen[1:]])
+
+    assert play("toolchain", **facts, toolchain_state="absent") > 0
+    assert os.listdir(link.parent) == []
+    assert play("toolchain", **facts, toolchain_state="absent") == 0
+
+
+def test_a_toolchain_refuses_names_that_mean_something(play: Play, tmp_path: Path) -> None:
+    files = [{"name": "manifest", "src": "/etc/hostname"}]
+    play("toolchain", fails="reserved", toolchain_tftp=str(tmp_path), toolchain_files=files)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """A btrfs volume in a file."""
+    file, mounted = tmp_path / "volume.img", tmp_path / "volume"
+    with file.open("wb") as stream:
+        stream.truncate(256 << 20)
+    subprocess.run(["mkfs.btrfs", "--quiet", file], check=True)
+    mounted.mkdir()
+    subprocess.run(["mount", "-o", "loop", file, mounted], check=True)
+    try:
+        yield mounted
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+
+
+def make_image(directory: Path, identity: str) -> None:
+    directory.mkdir(exist_ok=True)
+    text = f": 1\nid: {identity}\nname: tiny\nsummary: A test\ntype: kvm\n"
+    (directory / "manifest").write_text(text)
+    with (directory / "disk.img").open("wb") as disk:
+        disk.truncate(8 << 20)
+
+
+def test_a_machine_comes_changes_and_goes(play: Play, volume: Path, tmp_path: Path) -> None:
+    image, machine = tmp_path / "image", volume / "tiny"
+    facts = {"machine_name": "tiny", "machine_volume": str(volume), "machine_source": str(image)}
+    play("machine", **facts, fails="it has no readable manifest")
+    # In check mode the image may be one that is yet to be built.
+    assert play("machine", "--check", **facts) == 1
+
+    make_image(image, "1")
+    assert play("machine", "--check", **facts) == 1
+    assert not machine.exists()
+    assert play("machine", **facts) > 0
+    assert play("machine", **facts) == play("machine", "--check", **facts) == 0
+    assert os.readlink(machine / "tiny-1") == "tiny-1.1"
+    with pytest.raises(OSError, match="Read-only"):
+        (machine / "tiny-1.1" / "new").touch()
+    assert (machine / "tiny-1.1" / "disk.img").stat().st_blocks == 0
+
+    for identity in ("2", "3"):
+        make_image(image, identity)
+        assert play("machine", **facts) > 0
+    assert sorted(os.listdir(machine)) == ["tiny-1", "tiny-1.2", "tiny-1.3"]
+    assert os.readlink(machine / "tiny-1") == "tiny-1.3"
+
+    # A machine that runs: QEMU's directory is its snapshot's.
+    with subprocess.Popen(["sleep", "600"], cwd=machine / "tiny-1.3") as process:
+        play("machine", **facts, machine_state="absent", fails=f"running (process {process.pid})")
+        process.kill()
+    assert sorted(os.listdir(machine)) == ["tiny-1.2", "tiny-1.3"]
+    assert play("machine", **facts, machine_state="absent") > 0
+    assert os.listdir(volume) == []
+    assert play("machine", **facts, machine_state="absent") == 0
+
+
+def test_a_machine_is_not_installed_under_another_name(
+    play: Play, volume: Path, tmp_path: Path
+) -> None:
+    make_image(tmp_path / "image", "1")
+    facts = {"machine_volume": str(volume), "machine_source": str(tmp_path / "image")}
+    play("machine", machine_name="other", fails="is the image of a machine tiny, not", **facts)
+    assert os.listdir(volume) == []
