@@ -46,7 +46,8 @@ class Hardware:
     ``directory`` holds its disk and is QEMU's current directory. ``options``
     replace the default network and disk devices, with `?` in `ifname=?` and
     `mac=?` standing for the tap and the MAC address (bbot's machine manifest).
-    ``ram`` is in KiB.
+    ``ram`` is in KiB. ``emulated_cpu`` is the CPU model without KVM; with it, a
+    machine has the host's.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Hardware:
     options: t.Sequence[str] | None = None
     cpu: int = 1
     ram: int = 1048576
+    emulated_cpu: str = "max"
 
 
 # What a machine has where its manifest gives no options (bbot's agent).
@@ -99,7 +101,7 @@ def qemu_arguments(
         arguments += ["-machine", "pc"]
     arguments += ["-accel", "kvm" if accelerator.hardware else "tcg,thread=multi"]
     if "-cpu" not in devices:
-        arguments += ["-cpu", "host" if accelerator.hardware else "max"]
+        arguments += ["-cpu", "host" if accelerator.hardware else hardware.emulated_cpu]
     cpu = hardware.cpu
     arguments += ["-smp", f"{cpu},sockets=1,cores={cpu},threads=1"]
     arguments += ["-m", f"{hardware.ram // 1024}M", "-boot", "c", "-no-reboot"]

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Each role says what its variables are, and says it in one voice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROLES = Path(__file__).parents[2] / "roles"
+NAMES = sorted(path.name for path in ROLES.iterdir())
+
+
+def load(role: str, name: str) -> dict:
+    return yaml.safe_load((ROLES / role / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_specification_and_defaults_agree(role: str) -> None:
+    options = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    defaults = load(role, "defaults/main.yml")
+    optional = {name for name, option in options.items() if not option.get("required")}
+    # An option without a default is one that may be left out altogether.
+    assert set(defaults) == {name for name in optional if "default" in options[name]}
+    assert defaults == {name: options[name]["default"] for name in defaults}
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_variables_bear_the_name_of_the_role(role: str) -> None:
+    options = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert [name for name in options if not name.startswith(f"{role}_")] == []
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_every_option_is_described(role: str) -> None:
+    options = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert [name for name, option in options.items() if not option.get("description")] == []
+    assert [name for name, option in options.items() if "type" not in option] == []
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_role_has_a_readme(role: str) -> None:
+    text = (ROLES / role / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    assert f"bbot.agent.{role}" in text
