@@ -177,7 +177,7 @@ class _Boot:
             wake = [deadline, now + _ALIVE_INTERVAL]
             if (due := self._server.deadline()) is not None:
                 wake.append(due)
-            for key, dummy in self._selector.select(max(0.0, min(wake) - now)):
+            for key, _dummy in self._selector.select(max(0.0, min(wake) - now)):
                 if isinstance(key.data, _Channel) and not key.data.read():
                     self._selector.unregister(key.fileobj)
             self._server.poll()
@@ -191,7 +191,7 @@ class _Boot:
                 pass
 
     def _ready(self, channel: _Channel) -> bool:
-        return any(key.data is channel for key, dummy in self._selector.select(0))
+        return any(key.data is channel for key, _dummy in self._selector.select(0))
 
     def close(self) -> None:
         for channel in self._channels:

@@ -192,7 +192,7 @@ class Redirect:
 
     def elements(self) -> list[str]:
         """The keys of the redirections there are, as `"<bridge>" . <mac>`."""
-        status, output, dummy = self._run([self._program(), "list", "map", "ip", TABLE, _MAP])
+        status, output, _dummy = self._run([self._program(), "list", "map", "ip", TABLE, _MAP])
         if status != 0:
             return []
         return re.findall(r'"[^"]+" \. [0-9a-f:]{17}', output)

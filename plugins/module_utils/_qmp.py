@@ -78,7 +78,7 @@ class Qmp:
             self._buffer += data
             if len(self._buffer) > _MESSAGE_LIMIT:
                 raise QmpError("QEMU's monitor sent a message without end")
-        line, dummy, self._buffer = self._buffer.partition(b"\n")
+        line, _dummy, self._buffer = self._buffer.partition(b"\n")
         try:
             message = json.loads(line)
         except ValueError as error:

@@ -173,7 +173,7 @@ def _blame(delivery: _Delivery, failure: SoftFailure | None) -> tuple[Culprit, s
 def _collect(put: str, logs: str) -> dict[str, str]:
     """Move what else the guest uploaded from ``put`` to ``logs``; paths by name."""
     found = {}
-    for folder, dummy, names in os.walk(put):
+    for folder, _dummy, names in os.walk(put):
         for name in names:
             path = os.path.join(folder, name)
             relative = os.path.relpath(path, put)

@@ -290,7 +290,7 @@ def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
         with open(os.path.join(logs, name), "w", encoding="utf-8", newline="") as file:
             file.write(text if text.endswith("\n") or not text else f"{text}\n")
     files = {}
-    for folder, dummy, names in os.walk(logs):
+    for folder, _dummy, names in os.walk(logs):
         for name in names:
             path = os.path.join(folder, name)
             files[os.path.relpath(path, logs)] = path
