@@ -98,6 +98,5 @@ if ! prepared "$wanted"; then
   echo "$wanted" > "$marker"
 fi
 echo "demo: prepared after $SECONDS s"
-play playbooks/run-task.yml -e task=scripts/demo.task.yml -e source="$work/hello" -e bbot_results=results/demo \
-  -e '{"bbot_machine_options": {"emulated_cpu": "qemu64"}}'
+play playbooks/run-task.yml -e task=scripts/demo.task.yml -e source="$work/hello" -e bbot_results=results/demo
 echo "demo: done after $SECONDS s; a second run skips the preparations"

@@ -65,12 +65,6 @@ options:
     description: Memory of a machine in KiB, within the bounds that its own manifest sets.
     type: int
     default: 1048576
-  emulated_cpu:
-    description:
-      - The CPU model that QEMU emulates where there is no KVM. The lesser V(qemu64) makes most builds faster,
-        but newer operating systems ask for more.
-    type: str
-    default: max
   tftp_port:
     description: The UDP port of the TFTP server on the bridge's address; V(0) is any free one.
     type: int

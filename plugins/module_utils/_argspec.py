@@ -36,7 +36,6 @@ VM: dict[str, dict[str, t.Any]] = {
     "accelerator": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
     "cpu": {"type": "int", "default": 1},
     "ram": {"type": "int", "default": 1048576},
-    "emulated_cpu": {"type": "str", "default": "max"},
     "tftp_port": {"type": "int", "default": 0},
     "hold": {"type": "int", "default": 0},
     "progress_file": {"type": "path"},

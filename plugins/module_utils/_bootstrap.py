@@ -45,7 +45,6 @@ class Running:
     accelerator: Accelerator
     cpu: int = 1
     ram: int = 1048576
-    emulated_cpu: str = "max"
     port: int = 0
     hold: float = 0
     alive: t.Callable[[], bool] = lambda: True
@@ -61,7 +60,6 @@ class Running:
             options=manifest.option_words if manifest.options is not None else None,
             cpu=self.cpu,
             ram=min(ram, manifest.ram_maximum or ram),
-            emulated_cpu=self.emulated_cpu,
         )
 
 

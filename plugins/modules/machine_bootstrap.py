@@ -208,7 +208,6 @@ def bootstrap_all(
                     accelerator,
                     cpu=params["cpu"],
                     ram=params["ram"],
-                    emulated_cpu=params["emulated_cpu"],
                     port=params["tftp_port"],
                     hold=params["hold"],
                     alive=_argspec.make_alive(module),

@@ -339,7 +339,6 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
         accelerator,
         cpu=params["cpu"],
         ram=params["ram"],
-        emulated_cpu=params["emulated_cpu"],
         port=params["tftp_port"],
         hold=params["hold"],
         alive=_argspec.make_alive(module),
