@@ -98,5 +98,6 @@ if ! prepared "$wanted"; then
   echo "$wanted" > "$marker"
 fi
 echo "demo: prepared after $SECONDS s"
-play playbooks/run-task.yml -e task=scripts/demo.task.yml -e source="$work/hello" -e bbot_results=results/demo
+play playbooks/run-task.yml -e task=scripts/demo.task.yml -e source="$work/hello" -e bbot_results=results/demo \
+  -e "{\"bbot_machine_options\": {\"cpu\": $(nproc)}}"
 echo "demo: done after $SECONDS s; a second run skips the preparations"
