@@ -18,7 +18,7 @@ import shlex
 import time
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -84,7 +84,11 @@ class FollowedAction(ActionBase):
             return job
         reader = _Reader(self, progress, lease, str(task_vars.get("inventory_hostname", "")))
         asked = time.monotonic()
+        controller = os.getppid()
         while True:
+            # We are a worker process with a session of its own: that outlives a killed play.
+            if os.getppid() != controller:
+                raise AnsibleError("the play has ended while the module was running")
             ended = reader.read()
             if ended or time.monotonic() - asked >= _ASK_JOB:
                 asked = time.monotonic()
