@@ -71,7 +71,7 @@ def check_vm(module: t.Any) -> None:
     """Refuse numbers that no machine can be run with."""
     least = {"cpu": 1, "ram": 16384, "hold": 0, "tftp_port": 0, "lease_timeout": 1}
     least |= {"timeout": 1, "startup_timeout": 1, "shutdown_timeout": 1, "retries": 0}
-    least |= {"lock_timeout": 0, "upload_limit": 1}
+    least |= {"lock_timeout": 0, "upload_limit": 1, "log_tail": 256}
     for name, value in module.params.items():
         if name in least and value is not None and value < least[name]:
             module.fail_json(msg=f"{name} must be at least {least[name]}, not {value}")

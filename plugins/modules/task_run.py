@@ -93,7 +93,8 @@ options:
     default: error
   log_tail:
     description:
-      - How many bytes of the log of each operation to return. The whole logs are files on the build host.
+      - How many bytes of the log of each operation to return, at least 256.
+        The whole logs are files on the build host.
     type: int
     default: 4096
   fake:
@@ -276,22 +277,31 @@ def check_files(files: list[dict[str, str]]) -> dict[str, str]:
     return paths
 
 
-def log_name(operation: str) -> str:
-    """The name of an operation's log file: the guest chose the operation's name, not we."""
-    return f"{re.sub('[^A-Za-z0-9_.+-]', '_', operation).lstrip('.')}.log"
+def log_names(result: Result) -> dict[str, str]:
+    """The log file of each operation: the guest chose the operations' names, not we."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for number, operation in enumerate(result.logs):
+        name = re.sub("[^A-Za-z0-9_.+-]", "_", operation).lstrip(".")[:100] or "_"
+        while name in taken:
+            name = f"{name}.{number}"
+        taken.add(name)
+        names[operation] = f"{name}.log"
+    return names
 
 
 def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
     """Write task, result and operation logs to ``logs``; every file there, by name."""
     texts = {"task.manifest": task.to_text(), "result.manifest": outcome.result.to_text()}
-    texts |= {log_name(each.operation): each.log for each in outcome.result.operations}
+    names = log_names(outcome.result)
+    texts |= {names[each.operation]: each.log for each in outcome.result.operations}
     os.makedirs(logs, exist_ok=True)
     for name, text in texts.items():
         with open(os.path.join(logs, name), "w", encoding="utf-8", newline="") as file:
             file.write(text if text.endswith("\n") or not text else f"{text}\n")
     files = {}
-    for folder, _dummy, names in os.walk(logs):
-        for name in names:
+    for folder, _dummy, found in os.walk(logs):
+        for name in found:
             path = os.path.join(folder, name)
             files[os.path.relpath(path, logs)] = path
     return dict(sorted(files.items()))
@@ -299,8 +309,9 @@ def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
 
 def describe_result(result: Result, logs: str) -> dict[str, t.Any]:
     described = result.to_mapping()
+    names = log_names(result)
     for operation in described["operations"]:
-        operation["path"] = os.path.join(logs, log_name(operation["operation"]))
+        operation["path"] = os.path.join(logs, names[operation["operation"]])
     return described
 
 
