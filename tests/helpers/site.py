@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -87,6 +88,17 @@ def _dhcp(root: Path) -> t.Iterator[None]:
         process.wait()
 
 
+def _end_tenants(root: Path) -> None:
+    """Kill what a failed test has left running in ``root``: it would keep the volume busy."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(root):
+                process = os.pidfd_open(int(entry.name))
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [], 10)
+                os.close(process)
+
+
 @contextlib.contextmanager
 def _volume(root: Path) -> t.Iterator[None]:
     file, place = root / "volume", root / "btrfs"
@@ -98,6 +110,7 @@ def _volume(root: Path) -> t.Iterator[None]:
     try:
         yield
     finally:
+        _end_tenants(root)
         subprocess.run(["umount", str(place)], check=True)
 
 

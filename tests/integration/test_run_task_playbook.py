@@ -1,0 +1,185 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbook run_task.yml, as people run it."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+from helpers import sources
+from helpers.build_host import BuildHost, make_task
+from helpers.plays import ROOT, playbook, run_playbook
+
+PLAYBOOKS = ROOT / "playbooks"
+YAML = """\
+# The fields of a task manifest.
+name: hello
+version: "1.0"
+machine: tiny
+repository_url: https://example.org/hello
+target_config: config.bbot.operations=configure,update
+"""
+
+
+def arguments(host: BuildHost, tmp_path: Path, **variables: t.Any) -> list[str]:
+    """The command line for a run on ``host``, results going to ``tmp_path``/results."""
+    options = {**host.options(), "retries": 0}
+    told = {
+        "bbot_machine_options": options,
+        "bbot_results": str(tmp_path / "results"),
+        **variables,
+    }
+    return ["-e", json.dumps(told)]
+
+
+def results(tmp_path: Path) -> Path:
+    """The one folder of results."""
+    (found,) = (tmp_path / "results").iterdir()
+    return found
+
+
+def summary(output: str) -> str:
+    """What is said of the task in the end."""
+    return output[output.index("TASK [Sum up]") :]
+
+
+def test_a_yaml_task_with_a_source_live(ready: BuildHost, tmp_path: Path) -> None:
+    source = sources.make_source(tmp_path / "hello", sources.GATED)
+    task = tmp_path / "hello.yml"
+    task.write_text(YAML)
+    command = arguments(ready, tmp_path, task=str(task), source=str(source))
+    lines = []
+    with playbook(
+        tmp_path / "home",
+        *command,
+        str(PLAYBOOKS / "run-task.yml"),
+        ANSIBLE_SHOW_CUSTOM_STATS="1",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            # The guest waits for this file: had the line come late, this would never end.
+            if "waiting for go" in line:
+                (place,) = (ready.tftp / "build").glob("*/get")
+                (place / "go").write_text("now")
+        assert process.wait() == 0, "\n".join(lines)
+    output = "\n".join(lines)
+    order = [output.index(words) for words in ("waiting for go", "gone on", "TASK [Sum up]")]
+    assert order == sorted(order)
+    assert "hello 1.0 on tiny: success" in summary(output)
+
+    home = results(tmp_path)
+    assert f"results: {home}" in summary(output)
+    assert {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()} == {
+        *("task.manifest", "result.manifest", "configure.log", "update.log"),
+        *("machine/console.log", "machine/progress.log", "machine/qemu.log"),
+    }
+    assert "gone on" in (home / "update.log").read_text()
+    manifest = (home / "task.manifest").read_text()
+    assert "repository-url: tftp:source.tar.gz\n" in manifest
+    assert "example.org" not in manifest
+
+    stats = output[output.index("CUSTOM STATS") :]
+    for words in ("bbot_results", "localhost", "success", "tiny", str(home), "culprit", "none"):
+        assert words in stats
+    # Neither the packed source nor the packed results are left.
+    assert list((tmp_path / "home").glob("**/*.tar.gz")) == []
+    assert list(ready.logs.glob("*.tar.gz")) == []
+
+
+def test_just_a_source_that_fails_from_the_playbooks_folder(
+    ready: BuildHost, tmp_path: Path
+) -> None:
+    source = sources.make_source(tmp_path / "my package", sources.FAILING)
+    relative = Path("..", *[".."] * (len(PLAYBOOKS.parts) - 2), *source.parts[1:])
+    command = arguments(ready, tmp_path, source=str(relative))
+    status, output = run_playbook(tmp_path / "home", *command, "run_task.yml", cwd=PLAYBOOKS)
+    assert status == 2, output
+    home = results(tmp_path)
+    assert "my_package 0.0.1 on tiny: error (update error)" in summary(output)
+    words = f"my_package 0.0.1 has status error: update error; see {home}."
+    assert words in " ".join(output.split())
+    assert "hello.c:3: cannot go on" in (home / "update.log").read_text()
+    assert "update: error" in summary(output)
+
+
+def test_a_manifest_and_a_failure_that_is_not_to_fail(ready: BuildHost, tmp_path: Path) -> None:
+    sources.make_source(tmp_path / "hello", sources.FAILING)
+    task = tmp_path / "task.manifest"
+    task.write_text(f"# A comment.\n{make_task(machine='other').to_text()}")
+    command = arguments(
+        ready,
+        tmp_path,
+        task="task.manifest",
+        source="hello",
+        machine="tiny",
+        bbot_fail_on="never",
+    )
+    status, output = run_playbook(
+        tmp_path / "home",
+        *command,
+        str(PLAYBOOKS / "run-task.yml"),
+        cwd=tmp_path,
+        ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".cache" / "collections"),
+    )
+    assert status == 0, output
+    assert "hello 1.0 on tiny: error (update error)" in summary(output)
+    assert "failed=0" in output
+    assert "machine: tiny\n" in (results(tmp_path) / "task.manifest").read_text()
+
+
+def test_check_mode_performs_nothing(ready: BuildHost, tmp_path: Path) -> None:
+    source = sources.make_source(tmp_path / "hello")
+    fields = {"name": "hello", "version": "1.0", "repository-url": "x", "machine": "tiny"}
+    command = arguments(ready, tmp_path, task=fields, source=str(source))
+    status, output = run_playbook(
+        tmp_path / "home", "--check", *command, str(PLAYBOOKS / "run-task.yml")
+    )
+    assert status == 0, output
+    assert "failed=0" in output
+    assert not (tmp_path / "results").exists()
+    assert list(ready.logs.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({}, "Say what to build: -e task=FILE for a task manifest or a YAML file, or -e source="),
+        ({"task": "none.yml"}, "There is no task file {cwd}/none.yml."),
+        ({"source": "none"}, "There is no folder {cwd}/none to build."),
+        (
+            {"task": {"name": "x", "version": "1", "repositry_url": "x", "machine": "tiny"}},
+            "repositry-url",
+        ),
+        (
+            {"task": {"name": "x", "version": "1", "repository_url": "x", "machine": "huge"}},
+            "no machine huge on this host; there are: tiny",
+        ),
+        ({"task": "words.yml"}, "words.yml is neither a task manifest nor a YAML mapping"),
+        ({"task": "bad.manifest"}, "bad.manifest:3:8: error: ':' expected after name"),
+    ],
+    ids=["nothing", "no file", "no folder", "wrong field", "no machine", "words", "bad manifest"],
+)
+def test_a_mistake_is_told_in_a_sentence(
+    ready: BuildHost, tmp_path: Path, variables: dict[str, t.Any], words: str
+) -> None:
+    (tmp_path / "words.yml").write_text("just some words\n")
+    (tmp_path / "bad.manifest").write_text(": 1\nname: x\nversion\n")
+    status, output = run_playbook(
+        tmp_path / "home",
+        *arguments(ready, tmp_path, **variables),
+        str(PLAYBOOKS / "run_task.yml"),
+        cwd=tmp_path,
+        ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".cache" / "collections"),
+    )
+    assert status == 2, output
+    assert words.format(cwd=tmp_path) in " ".join(output.split())
+    assert "Traceback" not in output
+    if words == "repositry-url":
+        assert "repository-url" in output
+    assert not (tmp_path / "results").exists()
