@@ -98,7 +98,7 @@ def _canary_passes(host: Host, program: str) -> bool:
     path = os.path.join(host.state, "canary.json")
     with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
         known = json.load(file)
-        if known["key"] == key:
+        if known in ({"key": key, "passed": True}, {"key": key, "passed": False}):
             return bool(known["passed"])
 
     passed = run_canary(host, program, "kvm")

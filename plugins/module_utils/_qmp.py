@@ -71,6 +71,8 @@ class Qmp:
             self._sock.settimeout(remaining)
             try:
                 data = self._sock.recv(65536)
+            except TimeoutError:
+                continue
             except OSError as error:
                 raise QmpError(f"QEMU's monitor cannot be read: {error}") from error
             if not data:
