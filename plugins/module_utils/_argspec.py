@@ -17,7 +17,10 @@ import os
 import time
 import typing as t
 
+from ._accelerator import Accelerator
+from ._bootstrap import Running
 from ._command import module_runner
+from ._conversation import Waits
 from ._host import Host
 from ._storage import Btrfs
 
@@ -120,3 +123,28 @@ def make_alive(module: t.Any) -> t.Callable[[], bool]:
         return time.monotonic() - seen[1] < timeout
 
     return alive
+
+
+def make_running(module: t.Any, host: Host, accelerator: Accelerator) -> Running:
+    """How ``module``'s options want machines to be run."""
+    params = module.params
+    return Running(
+        accelerator,
+        cpu=params["cpu"],
+        ram=params["ram"],
+        port=params["tftp_port"],
+        hold=params["hold"],
+        alive=make_alive(module),
+        progress=host.report,
+    )
+
+
+def make_waits(module: t.Any, startup: float) -> Waits:
+    """How long ``module``'s options want to wait; ``startup`` is the default for that."""
+    params = module.params
+    return Waits(
+        startup=params["startup_timeout"] or startup,
+        total=params["timeout"],
+        retries=params["retries"],
+        shutdown=params.get("shutdown_timeout", 0),
+    )

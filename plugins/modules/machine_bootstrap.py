@@ -139,11 +139,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
 from ansible_collections.bbot.agent.plugins.module_utils._accelerator import Accelerator, choose
-from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import STARTUP, Running
-from ansible_collections.bbot.agent.plugins.module_utils._conversation import (
-    Interrupted,
-    Waits,
-)
+from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import STARTUP
+from ansible_collections.bbot.agent.plugins.module_utils._conversation import Interrupted
 from ansible_collections.bbot.agent.plugins.module_utils._ensure import Ensured, ensure
 from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
 from ansible_collections.bbot.agent.plugins.module_utils._host import Host
@@ -204,21 +201,8 @@ def bootstrap_all(
                 host,
                 machine,
                 toolchain,
-                Running(
-                    accelerator,
-                    cpu=params["cpu"],
-                    ram=params["ram"],
-                    port=params["tftp_port"],
-                    hold=params["hold"],
-                    alive=_argspec.make_alive(module),
-                    progress=host.report,
-                ),
-                Waits(
-                    startup=params["startup_timeout"] or STARTUP[accelerator.name],
-                    total=params["timeout"],
-                    retries=params["retries"],
-                    shutdown=params["shutdown_timeout"],
-                ),
+                _argspec.make_running(module, host, accelerator),
+                _argspec.make_waits(module, STARTUP[accelerator.name]),
                 os.path.join(params["log_dir"], name),
                 fake=params["fake"],
                 lock_timeout=params["lock_timeout"],

@@ -211,11 +211,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
 from ansible_collections.bbot.agent.plugins.module_utils._accelerator import choose
-from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import Running
-from ansible_collections.bbot.agent.plugins.module_utils._conversation import (
-    Interrupted,
-    Waits,
-)
+from ansible_collections.bbot.agent.plugins.module_utils._conversation import Interrupted
 from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
 from ansible_collections.bbot.agent.plugins.module_utils._host import Host, HostError
 from ansible_collections.bbot.agent.plugins.module_utils._machines import (
@@ -346,20 +342,8 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
     logs = os.path.join(params["log_dir"], name)
     host.report(f"task {task.name} {task.version} on machine {machine.name}")
     host.report(f"accelerator {accelerator.name}: {accelerator.reason}")
-    running = Running(
-        accelerator,
-        cpu=params["cpu"],
-        ram=params["ram"],
-        port=params["tftp_port"],
-        hold=params["hold"],
-        alive=_argspec.make_alive(module),
-        progress=host.report,
-    )
-    waits = Waits(
-        startup=params["startup_timeout"] or STARTUP[accelerator.name],
-        total=params["timeout"],
-        retries=params["retries"],
-    )
+    running = _argspec.make_running(module, host, accelerator)
+    waits = _argspec.make_waits(module, STARTUP[accelerator.name])
     limit = params["upload_limit"]
     limits = Limits(upload_bytes=limit, total_upload_bytes=limit)
     outcome = perform(
