@@ -122,7 +122,7 @@ tests()
 }
 
 install_packages \
-  atftp btrfs-progs busybox-static cpio curl dnsmasq-base dpkg-dev e2fsprogs iproute2 make mmdebstrap mount nftables \
+  atftp btrfs-progs busybox-static cpio curl dnsmasq-base dpkg-dev e2fsprogs iproute2 make mmdebstrap mount nftables openssh-client openssh-server \
   procps python3-venv qemu-system-x86 seabios shellcheck tftp-hpa tftpd-hpa util-linux xz-utils
 scripts/setup.sh dev
 

@@ -35,8 +35,8 @@ _ASK_JOB = 15.0
 # For how long the host may be out of reach before following is given up.
 _OUT_OF_REACH = 300.0
 
-_BYTES_PER_POLL = 65536
-_LINES_PER_POLL = 40
+_LINES_PER_POLL = 1000
+_LINES_SHOWN = 40
 _JOB_KEYS = ("ansible_job_id", "results_file", "started", "finished", "cleanup")
 
 
@@ -126,15 +126,15 @@ class _Reader:
         self._progress = shlex.quote(progress)
         self._lease = shlex.quote(lease)
         self._host = host
-        self._offset = 0
-        self._partial = ""
+        self._seen = 0
         self._reached = time.monotonic()
 
     def read(self) -> bool:
         """Show the new lines; whether the last one was among them."""
+        # By lines, not bytes: a terminal on the way may change the ends of lines.
         command = (
-            f"touch {self._lease}; tail -c +{self._offset + 1} {self._progress} "
-            f"| head -c {_BYTES_PER_POLL}"
+            f"touch {self._lease}; tail -n +{self._seen + 1} {self._progress} "
+            f"| head -n {_LINES_PER_POLL}"
         )
         try:
             new = self._action._shell(command)
@@ -144,13 +144,13 @@ class _Reader:
             self._action._connection.reset()
             return False
         self._reached = time.monotonic()
-        self._offset += len(new.encode("utf-8", "surrogateescape"))
-        *lines, self._partial = (self._partial + new).split("\n")
+        lines = new.splitlines()
+        self._seen += len(lines)
         ended = END in lines
         lines = [line for line in lines if line != END]
-        for line in lines[:_LINES_PER_POLL]:
+        for line in lines[:_LINES_SHOWN]:
             display.display(f"[{self._host}] {line}")
-        if len(lines) > _LINES_PER_POLL:
-            more = len(lines) - _LINES_PER_POLL
+        if len(lines) > _LINES_SHOWN:
+            more = len(lines) - _LINES_SHOWN
             display.display(f"[{self._host}] … {more} lines not shown, they are in the logs")
         return ended

@@ -13,7 +13,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-
 from helpers.plays import ROOT, environment, run_playbook
 
 GALAXY = Path(sys.executable).parent / "ansible-galaxy"
