@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, The bbot.agent founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -65,7 +64,7 @@ def free_port() -> int:
 def keep_awake() -> None:
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     while os.getppid() != 1:
-        for _ in range(1_000_000):
+        for _dummy in range(1_000_000):
             pass
 
 
@@ -118,7 +117,7 @@ def put(port: int, source: str, window: int) -> float:
 
 def latency(port: int, target: str) -> float:
     """Microseconds for one small download, the median of many."""
-    return 1e6 * statistics.median(get(port, "small", target, 1) for _ in range(100))
+    return 1e6 * statistics.median(get(port, "small", target, 1) for _dummy in range(100))
 
 
 def measure(directory: Path, runs: int, large: int) -> list[Figure]:

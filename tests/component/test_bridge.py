@@ -133,7 +133,7 @@ def test_many_at_once_lose_nothing(site: Site) -> None:
     def come_and_go(mac: str) -> None:
         with site.namespace.entered():
             try:
-                for _ in range(3):
+                for _dummy in range(3):
                     Redirect(run).add(BRIDGE, mac, ADDRESS, 6000)
                     Redirect(run).remove(BRIDGE, mac)
                 Redirect(run).add(BRIDGE, mac, ADDRESS, 6000)

@@ -199,7 +199,7 @@ def test_a_task_is_built_and_its_result_uploaded(
     source = pack({"hello-1/bbot-build": (SCRIPT, 0o755)})
     result, progress = perform({"manifest": TASK.encode(), "source.tar": source})
     fields = [(pair.name, pair.value) for pair in result]
-    assert [name for name, _ in fields] == [
+    assert [name for name, _dummy in fields] == [
         *("name", "version", "status"),
         *("configure-status", "update-status", "test-status"),
         *("configure-log", "update-log", "test-log"),
@@ -218,7 +218,7 @@ def test_a_task_is_built_and_its_result_uploaded(
 def test_a_task_that_cannot_be_read_is_abnormal(
     perform: Perform,
 ) -> None:
-    result, _ = perform({"manifest": b": 1\nname: x\nversion\n"})
+    result, _dummy = perform({"manifest": b": 1\nname: x\nversion\n"})
     values = {pair.name: pair.value for pair in result}
     assert (values["name"], values["version"], values["status"]) == ("unknown", "0", "abnormal")
     assert "manifest:3: error: ':' expected after name" in values["configure-log"]
@@ -261,7 +261,7 @@ def test_a_project_of_each_build_system(perform: Perform, driver: str) -> None:
     files = {"hello.c": PROGRAM, **PROJECTS[driver]} if driver != "python" else PROJECTS[driver]
     source = pack({f"hello-1/{name}": (text, 0o644) for name, text in files.items()})
     task = TASK + "target-config: config.bbot.operations=configure,update,test,install\n"
-    result, _ = perform({"manifest": task.encode(), "source.tar": source})
+    result, _dummy = perform({"manifest": task.encode(), "source.tar": source})
     values = {pair.name: pair.value for pair in result}
     assert values["status"] == "success", values
     assert f"driver: {driver}" in values["configure-log"]

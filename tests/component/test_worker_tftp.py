@@ -135,7 +135,7 @@ def test_nobody_answers(worker: ModuleType) -> None:
             worker.Tftp("127.0.0.1", silent.getsockname()[1]).get("x", io.BytesIO(), 1.5)
         assert 1.5 <= time.monotonic() - started < 10
         assert (caught.value.code, caught.value.status) == (None, "abort")
-        requests = [silent.recv(600) for _ in range(2)]
+        requests = [silent.recv(600) for _dummy in range(2)]
         assert requests[0] == requests[1]  # Repeated after a second, from the same port.
 
 
@@ -198,7 +198,7 @@ def test_an_answer_from_another_address_counts_and_a_third_party_does_not(
             intruder.settimeout(10)
             real.settimeout(10)
 
-            def script(_: socket.socket, packet: bytes, sender: tuple[str, int]) -> None:
+            def script(_dummy: socket.socket, packet: bytes, sender: tuple[str, int]) -> None:
                 if packet[1] != 1:
                     return
                 real.sendto(struct.pack("!H", 6) + b"blksize\x008\0", sender)

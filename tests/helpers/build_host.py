@@ -183,7 +183,7 @@ class BuildHost:
     def leftovers(self) -> list[str]:
         """What a finished use of the host should not have left, in words."""
         found = [f"process {pid}" for pid in self.qemus()]
-        found += [f"link {name}" for _, name in socket.if_nameindex() if name.startswith("bb")]
+        found += [f"link {name}" for _dummy, name in socket.if_nameindex() if name.startswith("bb")]
         found += [f"redirect {key}" for key in Redirect(run).elements()]
         for path in self.machines.glob("*/*/*"):
             if re.fullmatch(rf"{re.escape(path.parent.name)}-[A-Za-z][^-]*-.*", path.name):

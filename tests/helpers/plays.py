@@ -60,7 +60,7 @@ def playbook(
 def run_playbook(home: Path, *arguments: str, cwd: Path = ROOT, **more: str) -> tuple[int, str]:
     """Exit status and output of a run of ansible-playbook."""
     with playbook(home, *arguments, cwd=cwd, **more) as process:
-        output, _ = process.communicate()
+        output, _dummy = process.communicate()
         return process.returncode, output
 
 

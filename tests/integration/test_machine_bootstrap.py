@@ -145,12 +145,12 @@ def test_refusals(host: BuildHost, bootstrapped: Machine, tmp_path: Path) -> Non
         ({"lock_timeout": 0}, "cannot bootstrap machine tiny for toolchain default: process "),
         ({"accelerator": "xen"}, "value of accelerator must be one of: auto, kvm, tcg, got: xen"),
     ]
-    tasks = [bootstrap(host, **{"lock_timeout": 1, **quick, **case}) for case, _ in cases]
-    locked = [i for i, (case, _) in enumerate(cases) if "lock_timeout" in case]
+    tasks = [bootstrap(host, **{"lock_timeout": 1, **quick, **case}) for case, _dummy in cases]
+    locked = [i for i, (case, _dummy) in enumerate(cases) if "lock_timeout" in case]
     results = run_tasks(tmp_path, [task for i, task in enumerate(tasks) if i not in locked])
     with host.engine().lock("bootstrap-default-tiny-default", "see who waits"):
         results[locked[0] : locked[0]] = run_tasks(tmp_path, [tasks[i] for i in locked])
-    for (_, words), result in zip(cases, results, strict=True):
+    for (_dummy, words), result in zip(cases, results, strict=True):
         assert words in refusal(result)
     assert host.machine().state == "missing"
 

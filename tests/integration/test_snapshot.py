@@ -92,7 +92,7 @@ def test_each_step_is_foreseen_done_and_then_done_already(
 
 
 def test_diffs_say_what_was_and_what_is(told: tuple[Story, list[Result]], place: Path) -> None:
-    _, results = told
+    _dummy, results = told
     before = results[18]["diff"]["before"]["subvolumes"]
     after = results[18]["diff"]["after"]["subvolumes"]
     copy, moved = f"{place}/copy", f"{place}/moved"
@@ -191,7 +191,7 @@ def refused(site: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     for name in ("there", "other", "outer", "outer/inner"):
         storage.create(str(place / name))
     tasks = []
-    for options, _ in REFUSALS.values():
+    for options, _dummy in REFUSALS.values():
         texts = {k: v.format(p=place, plain=site.plain) for k, v in options.items()}
         tasks.append(snapshot(**texts))
     results = run_tasks(tmp_path_factory.mktemp("home"), tasks)

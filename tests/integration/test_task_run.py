@@ -163,8 +163,8 @@ def test_refusals(ready: BuildHost, tmp_path: Path) -> None:
             ({"lease_file": str(tmp_path / "none")}, lost),
             ({"lease_file": str(lease), "lease_timeout": 1}, lost),
         ]
-        results = run_tasks(tmp_path, [task_run(ready, **quick, **case) for case, _ in cases])
-    for (_, words), result in zip(cases, results, strict=True):
+        results = run_tasks(tmp_path, [task_run(ready, **quick, **case) for case, _dummy in cases])
+    for (_dummy, words), result in zip(cases, results, strict=True):
         assert words in refusal(result)
         assert not result["changed"]
     ready.assert_clean()

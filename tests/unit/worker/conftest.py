@@ -34,9 +34,9 @@ class Outcome:
 
     def __init__(self, result: Any) -> None:
         self.status: str = result.status
-        self.operations: list[str] = [name for name, _, _ in result.operations]
-        self.statuses: dict[str, str] = {name: status for name, status, _ in result.operations}
-        self.logs: dict[str, str] = {name: log for name, _, log in result.operations}
+        self.operations: list[str] = [name for name, _dummy, _dummy in result.operations]
+        self.statuses: dict[str, str] = {name: status for name, status, _dummy in result.operations}
+        self.logs: dict[str, str] = {name: log for name, _dummy, log in result.operations}
 
     def __repr__(self) -> str:
         logs = "\n".join(f"--- {name}\n{log}" for name, log in self.logs.items())

@@ -92,7 +92,7 @@ def test_a_hostile_log_is_kept_raw_and_shown_bounded(worker: ModuleType, tmp_pat
     path = tmp_path / "raw.log"
     log = worker.Log(str(path))
     piece = b"\\\n\x1b[31m\xff\x00" + b"y" * 500 + b"\r\n"
-    for _ in range(20_000):
+    for _dummy in range(20_000):
         log.feed(piece)
     text = log.close()
     assert path.stat().st_size == 20_000 * len(piece)
@@ -114,7 +114,7 @@ def test_the_raw_log_is_bounded(
 ) -> None:
     monkeypatch.setattr(worker, "RAW_LOG_LIMIT", 1000)
     log = worker.Log(str(tmp_path / "raw"))
-    for _ in range(50):
+    for _dummy in range(50):
         log.feed(b"x" * 99 + b"\n")
     log.close()
     assert (tmp_path / "raw").stat().st_size == 1000
@@ -217,7 +217,7 @@ class TestProgress:
         clock = iter(range(100_000))
         monkeypatch.setattr(worker.time, "monotonic", lambda: float(next(clock)))
         progress = worker.Progress(pipe[1])
-        for _ in range(3000):
+        for _dummy in range(3000):
             progress.show("x" * 400)
         progress.end("update", "success", 3)
         assert len(progress.pending) < 2 * worker.Progress.BACKLOG

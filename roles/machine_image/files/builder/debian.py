@@ -68,7 +68,7 @@ def host_sources(codename: str) -> list[str]:
     key = f"[signed-by={KEYRING}] " if os.path.exists(KEYRING) else ""
     lines = [
         f"deb {key}{place}"
-        for origin, _, place in (line.partition(" ") for line in targets.splitlines())
+        for origin, _dummy, place in (line.partition(" ") for line in targets.splitlines())
         if origin == "Debian"
     ]
     if not lines:

@@ -60,7 +60,7 @@ def load_order(kernel: Kernel) -> list[str]:
     needs: dict[str, tuple[str, list[str]]] = {}
     with open(os.path.join(kernel.modules, "modules.dep")) as file:
         for line in file:
-            path, _, rest = line.partition(":")
+            path, _dummy, rest = line.partition(":")
             needs[_name(path)] = (path, rest.split())
     with open(os.path.join(kernel.modules, "modules.builtin")) as file:
         built_in = {_name(line.strip()) for line in file}

@@ -83,7 +83,7 @@ def test_the_canary_decides_once(
     qemu: Path, tmp_path: Path, output: str, expected: Accelerator
 ) -> None:
     programs = Programs(output)
-    for _ in range(2):
+    for _dummy in range(2):
         assert choose(host(tmp_path, programs)) == expected
     assert len(programs.commands) == 1
     assert programs.commands[0][3] == str(qemu)

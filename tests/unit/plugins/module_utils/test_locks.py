@@ -45,6 +45,13 @@ def child(act: t.Callable[[], object]) -> t.Iterator[int]:
         kill(pid)
 
 
+def sole(leases: Leases) -> dict[str, t.Any]:
+    """The record of the one lease there is."""
+    records = list(leases.records().values())
+    assert len(records) == 1
+    return records[0]
+
+
 def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         os.kill(pid, signal.SIGKILL)
@@ -108,12 +115,12 @@ def test_a_holder_that_has_not_said_who_it_is(tmp_path: Path) -> None:
 def test_many_processes_never_hold_a_lock_together(tmp_path: Path) -> None:
     path, log = str(tmp_path / "x.lock"), tmp_path / "log"
     pids = []
-    for _ in range(4):
+    for _dummy in range(4):
         pid = os.fork()
         if pid == 0:
             status = 1
             with contextlib.suppress(Exception):
-                for _ in range(5):
+                for _dummy in range(5):
                     with Lock(path, "write", timeout=60), log.open("a") as file:
                         file.write("in\n")
                         file.flush()
@@ -147,7 +154,7 @@ def test_a_lease_lives_as_long_as_its_owner(tmp_path: Path) -> None:
         return lease
 
     with child(take) as pid:
-        (record,) = leases.records().values()
+        record = sole(leases)
         assert (record["pid"], record["what"], record["snapshot"]) == (pid, "task", "/x/y")
         assert list(leases.stale()) == []
         kill(pid)
@@ -161,7 +168,7 @@ def test_a_lease_lives_as_long_as_its_owner(tmp_path: Path) -> None:
 def test_a_lease_that_is_abandoned_is_found_again(tmp_path: Path) -> None:
     leases = Leases(str(tmp_path))
     leases.take(what="x").abandon()
-    for _ in range(2):
+    for _dummy in range(2):
         (lease,) = leases.stale()
         lease.abandon()
     assert list(leases.records()) == [f"{os.getpid()}-0"]
@@ -172,7 +179,7 @@ def test_facts_add_up_and_the_last_word_counts(tmp_path: Path) -> None:
     lease = leases.take(what="x")
     lease.note(snapshot="/a", mac="m")
     lease.note(snapshot=None)
-    (record,) = leases.records().values()
+    record = sole(leases)
     assert (record["what"], record["snapshot"], record["mac"]) == ("x", None, "m")
     assert record == lease.record
     lease.end()

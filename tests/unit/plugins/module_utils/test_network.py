@@ -20,7 +20,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._network import (
 
 
 def test_random_addresses_are_local_unicast_and_different() -> None:
-    macs = {random_mac() for _ in range(200)}
+    macs = {random_mac() for _dummy in range(200)}
     assert len(macs) == 200
     for mac in macs:
         assert check_mac(mac) == mac

@@ -66,7 +66,7 @@ def test_it_greets_and_answers() -> None:
 
 def test_events_come_in_between_and_are_told_once() -> None:
     stop, resume = b'{"event": "STOP"}\n', b'{"event": "RESUME", "data": {}}\n'
-    with monitor(GREETING, OK, stop + OK + resume, OK) as (sock, _):
+    with monitor(GREETING, OK, stop + OK + resume, OK) as (sock, _dummy):
         qmp = Qmp(sock)
         assert qmp.events() == []
         qmp.execute("stop")
@@ -80,13 +80,13 @@ def test_an_answer_in_pieces() -> None:
         with pytest.raises(QmpError, match=r"did not answer within 0\.2 s"):
             Qmp(sock, timeout=0.2)
         assert asked == []
-    with monitor(GREETING + OK[:5], OK[5:]) as (sock, _):
+    with monitor(GREETING + OK[:5], OK[5:]) as (sock, _dummy):
         assert Qmp(sock).version == "7.2.4"
 
 
 def test_a_refusal_names_the_command_and_the_reason() -> None:
     refused = b'{"error": {"class": "CommandNotFound", "desc": "The command x is unknown"}}\n'
-    with monitor(GREETING, OK, refused, OK) as (sock, _):
+    with monitor(GREETING, OK, refused, OK) as (sock, _dummy):
         qmp = Qmp(sock)
         with pytest.raises(QmpError, match="QEMU refused x: The command x is unknown"):
             qmp.execute("x")
@@ -106,12 +106,12 @@ def test_a_refusal_names_the_command_and_the_reason() -> None:
     ],
 )
 def test_a_monitor_that_is_none(greeting: bytes, answers: Answers, words: str) -> None:
-    with monitor(greeting, *answers) as (sock, _), pytest.raises(QmpError, match=words):
+    with monitor(greeting, *answers) as (sock, _dummy), pytest.raises(QmpError, match=words):
         Qmp(sock, timeout=0.2)
 
 
 def test_a_machine_that_ends_during_a_command() -> None:
-    with monitor(GREETING, OK, None) as (sock, _):
+    with monitor(GREETING, OK, None) as (sock, _dummy):
         qmp = Qmp(sock)
         with pytest.raises(QmpError, match="closed its monitor"):
             qmp.execute("stop")
@@ -122,7 +122,7 @@ def test_a_machine_that_ends_during_a_command() -> None:
 def test_a_message_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_qmp, "_MESSAGE_LIMIT", 1000)
     with (
-        monitor(b"x" * 2000) as (sock, _),
+        monitor(b"x" * 2000) as (sock, _dummy),
         pytest.raises(QmpError, match="a message without end"),
     ):
         Qmp(sock)

@@ -231,7 +231,7 @@ def test_a_discarded_upload_leaves_what_others_put_there(root):
 
 def test_descriptors_are_returned(root):
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(3):
+    for _dummy in range(3):
         upload(root, "x/y/a")
         Upload(str(root), "new/newer/b").discard()
         refusal(root, "x/y", put=True)

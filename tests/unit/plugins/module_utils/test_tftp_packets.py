@@ -149,7 +149,7 @@ def test_each_option(options, answer):
 
 def test_options_are_answered_in_the_order_asked():
     asked = {"tsize": "0", "x": "y", "windowsize": "4", "timeout": "3", "blksize": "1024"}
-    assert [key for key, _ in agree(asked).accepted] == [
+    assert [key for key, _dummy in agree(asked).accepted] == [
         "tsize",
         "windowsize",
         "timeout",

@@ -181,7 +181,7 @@ def test_a_repeated_request_starts_nothing_new(host, guest):
 
 def test_a_new_request_from_the_same_port_starts_anew(host, guest):
     server = host.serve()
-    for _ in range(2):
+    for _dummy in range(2):
         guest.talk(server, rrq("a"), build_ack(1))
     assert host.kinds() == ["request", "done"] * 2
     guest.talk(server, wrq("b"), data(1, bytes(512)))
@@ -295,10 +295,10 @@ def test_a_flood_is_dropped_and_the_rest_goes_on(host, guest):
 
 def test_a_poll_is_bounded(host):
     server = host.serve()
-    guests = [Guest() for _ in range(3)]
+    guests = [Guest() for _dummy in range(3)]
     for guest in guests[:2]:
         guest.say(server, rrq("long"))
-    for _ in range(300):
+    for _dummy in range(300):
         guests[2].socket.sendto(build_ack(9), (server.address, server.port))
     server.poll()
     assert select.select([server], [], [], 0)[0], "there is more, and it says so"
@@ -494,9 +494,9 @@ def test_damaged_conversations_do_not_break_it(host, guest):
     proper = [rrq("long", blksize="8", windowsize="4"), wrq("b", tsize="9"), build_ack(0)]
     proper += [data(1, b"12345678"), build_ack(1), data(2, b"x"), build_error(1, "x")]
     server = host.serve()
-    for _ in range(3000):
+    for _dummy in range(3000):
         packet = bytearray(dice.choice(proper))
-        for _ in range(dice.randrange(3)):
+        for _dummy in range(dice.randrange(3)):
             packet[dice.randrange(len(packet))] = dice.randrange(256)
         guest.say(server, bytes(packet[: dice.randrange(len(packet) + 1) or None]))
     guest.hear(server)

@@ -369,13 +369,13 @@ def test_progress_puts_off_giving_up():
 def test_the_timer_learns_and_backs_off():
     timer = Timer()
     assert timer.interval == 0.25
-    for _ in range(50):
+    for _dummy in range(50):
         timer.sample(0.0001)
     assert timer.interval == 0.05
-    for _ in range(50):
+    for _dummy in range(50):
         timer.sample(0.3)
     assert 0.3 < timer.interval < 0.5
-    for _ in range(9):
+    for _dummy in range(9):
         timer.back_off()
     assert timer.interval == 2.0
 
