@@ -62,7 +62,7 @@ class SoftFailure:
     """A machine that did not do its part.
 
     ``kind`` is one of `startup timeout`, `timeout`, `terminated abnormally`,
-    `ended early` and `shutdown timeout`; ``message`` is for people.
+    `ended early`, `shutdown timeout` and `wrong versions`; ``message`` is for people.
     """
 
     kind: str

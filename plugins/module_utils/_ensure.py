@@ -15,8 +15,9 @@ import time
 from ._bootstrap import Running, bootstrap
 from ._conversation import SoftFailure, Waits
 from ._host import Host
-from ._machines import PROTOCOL, Machine, look, read_machine, resolve
+from ._machines import PROTOCOL, Machine, compare, look, read_machine, resolve
 from ._phases import Phases
+from ._records import BootstrappedMachine, MachineManifest
 from ._storage import StorageError
 from ._sweep import leased
 from ._toolchain import Toolchain
@@ -92,6 +93,8 @@ def ensure(
                 phases,
                 fake=fake,
             )
+            if not isinstance(outcome, SoftFailure):
+                outcome = _fit(manifest, outcome, toolchain)
             if isinstance(outcome, SoftFailure):
                 return Ensured(machine, False, outcome, phases.seconds(), logs)
             with phases.during("publish"):
@@ -104,6 +107,16 @@ def ensure(
                 lease.note(snapshot=None)
         machine = look(host, machine.volume, machine.name, toolchain)
         return Ensured(machine, True, None, phases.seconds(), logs)
+
+
+def _fit(
+    manifest: MachineManifest, bootstrapped: BootstrappedMachine, toolchain: Toolchain
+) -> BootstrappedMachine | SoftFailure:
+    """``bootstrapped``, unless it would have to be bootstrapped anew at once, and for ever."""
+    state, *reasons = compare(manifest, bootstrapped, toolchain)
+    if state != "obsolete":
+        return bootstrapped
+    return SoftFailure("wrong versions", f"bootstrap of no use: {'; '.join(reasons)}")
 
 
 def _snapshot_current(host: Host, machine: Machine, work: str) -> None:

@@ -29,6 +29,9 @@ from ._vm import Hardware
 # Seconds that bbot waits for a task's first request, and what emulation takes instead.
 STARTUP = {"kvm": 60.0, "tcg": 300.0}
 
+# Each operation has a log file on the host, and bbot's workers know fewer than a dozen.
+_MOST_OPERATIONS = 100
+
 Culprit = t.Literal["none", "task", "machine"]
 
 
@@ -146,13 +149,28 @@ class _Delivery:
         """Read what has arrived. A garbled or abnormal one is a soft failure."""
         try:
             with open(self.path, "rb") as file:
-                self.result = Result.parse(file.read(), "result").identified(self._task)
+                result = Result.parse(file.read(), "result").identified(self._task)
         except ManifestError as error:
             self.complaint = f"the result cannot be read: {error}"
-            self.result = Result.for_task(self._task, Status.ABNORMAL)
+        else:
+            self.complaint = self._objection(result)
+        aborted = Result.for_task(self._task, Status.ABNORMAL)
+        self.result = aborted if self.complaint else result
         if self.result.status is not Status.ABNORMAL:
             return None
         return SoftFailure("terminated abnormally", "build terminated abnormally")
+
+    def _objection(self, result: Result) -> str:
+        """What makes a result that can be read useless all the same; empty for a good one."""
+        task = self._task
+        if (result.name, result.version) != (task.name, task.version):
+            return (
+                f"the result is of {result.name} {result.version}, "
+                f"not of {task.name} {task.version}"
+            )
+        if len(result.operations) > _MOST_OPERATIONS:
+            return f"the result has {len(result.operations)} operations"
+        return ""
 
 
 def _blame(delivery: _Delivery, failure: SoftFailure | None) -> tuple[Culprit, str]:

@@ -96,6 +96,26 @@ CASES = {
         culprit="machine",
         reason="the result cannot be read: result:",
     ),
+    "sends the result of another task": Case(
+        GET_TASK + result("status: success", version="1.1") + SLEEP,
+        kind="terminated abnormally",
+        status=Status.ABNORMAL,
+        culprit="machine",
+        reason="the result is of hello 1.1, not of hello 1.0",
+    ),
+    "makes up operations": Case(
+        GET_TASK
+        + result(
+            "status: success",
+            *(f"x{number}-status: success" for number in range(101)),
+            *(f"x{number}-log:" for number in range(101)),
+        )
+        + SLEEP,
+        kind="terminated abnormally",
+        status=Status.ABNORMAL,
+        culprit="machine",
+        reason="the result has 101 operations",
+    ),
     "makes the result a folder": Case(
         GET_TASK + put("/run/task", "manifest/x") + SUCCESS + SLEEP,
         kind="timeout",
@@ -191,6 +211,11 @@ def test_talk_without_end_is_cut(
 BOOTSTRAPS = {
     "hangs": (SLEEP, "timeout", "bootstrap timeout: no result within 3 s"),
     "ends": (POWER_OFF, "ended early", "bootstrap machine ended before it sent a result"),
+    "is older than expected": (
+        "printf ': 1\\nbbot-version: 0.0.9\\n' > /run/m\n" + put("/run/m") + POWER_OFF,
+        "wrong versions",
+        "bootstrap of no use: it was bootstrapped with bbot 0.0.9, we have 0.1.0",
+    ),
     "does not shut down": (
         "rm -r /etc/bbot/acpi\nprintf ': 1\\nbbot-version: 0.1.0\\n' > /run/m\n"
         + put("/run/m")
