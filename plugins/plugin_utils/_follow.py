@@ -144,7 +144,8 @@ class _Reader:
             self._action._connection.reset()
             return False
         self._reached = time.monotonic()
-        lines = new.splitlines()
+        # At newlines only, as tail counts: Unicode knows other ends of lines.
+        lines = [line.rstrip("\r") for line in new.removesuffix("\n").split("\n")] if new else []
         self._seen += len(lines)
         ended = END in lines
         lines = [line for line in lines if line != END]
