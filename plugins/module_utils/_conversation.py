@@ -234,6 +234,7 @@ def _attempt(
 ) -> SoftFailure | None:
     """Boot once and talk; a failure of kind `mis-boot` asks for another attempt."""
     requested: list[Event] = []
+    awaited = os.path.basename(talk.awaited)
     phases.begin("start")
     address = str(bridge_address(host.bridge).ip)
 
@@ -242,8 +243,13 @@ def _attempt(
             # Nobody but this machine has a business here from now on.
             server.peer = event.peer[0]
             requested.append(event)
+        ours = event.operation == "put" and event.name.lstrip("/") == awaited
+        if ours and event.kind == "request":
+            phases.begin("upload")
         if event.kind in ("failed", "refused"):
             host.report(f"warning: tftp {event.operation} {event.name}: {event.error}")
+            if ours:
+                phases.begin("work")
 
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
@@ -264,7 +270,7 @@ def _attempt(
         boot.listen()
         failure = _talk(boot, talk, phases, lambda: bool(requested), attempt)
         if failure is not None and failure.kind != "mis-boot" and talk.hold:
-            _hold(host, boot, talk, failure)
+            _hold(host, boot, talk, phases, failure)
         phases.begin("down")
     return failure
 
@@ -312,11 +318,12 @@ def _talk(
     return None
 
 
-def _hold(host: Host, boot: _Boot, talk: Talk, failure: SoftFailure) -> None:
+def _hold(host: Host, boot: _Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
     """Keep the machine suspended for a person to inspect, for a limited time."""
     vm = boot.vm
     if not vm.running():
         return
+    phases.begin("hold")
     host.report(f"error: {failure.message} for machine {vm.hardware.directory}, suspending")
     for line in vm.info():
         host.report(f"info: {line}")

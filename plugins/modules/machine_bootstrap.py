@@ -112,7 +112,7 @@ machines:
     phases:
       description: Seconds by phase.
       type: dict
-      sample: {snapshot: 0.002, prepare: 0.0, start: 0.111, first request: 4.042, work: 1.608, shutdown: 0.087, down: 0.015, publish: 0.007}
+      sample: {snapshot: 0.002, prepare: 0.0, start: 0.111, first request: 4.042, work: 1.602, upload: 0.006, shutdown: 0.087, down: 0.015, publish: 0.007}
     logs:
       description: The folder of its logs on the build host; null if there are none.
       type: str

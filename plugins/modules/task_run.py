@@ -173,7 +173,7 @@ phases:
   description: Seconds by phase.
   returned: when the task was performed
   type: dict
-  sample: {snapshot: 0.001, start: 0.079, first request: 3.013, work: 0.314, down: 0.046, delete: 0.014}
+  sample: {snapshot: 0.001, start: 0.079, first request: 3.013, work: 0.301, upload: 0.013, down: 0.046, delete: 0.014}
 files:
   description: The files that were written on the build host, by name.
   returned: when the task was performed

@@ -348,7 +348,17 @@ def test_the_mac_address_is_kept_and_the_new_machine_works(
     ensured = ready.ensure()
     assert ensured.changed, ready.lines
     assert list(ensured.phases) == [
-        *("snapshot", "prepare", "start", "first request", "work", "shutdown", "down", "publish"),
+        *(
+            "snapshot",
+            "prepare",
+            "start",
+            "first request",
+            "work",
+            "upload",
+            "shutdown",
+            "down",
+            "publish",
+        ),
     ]
     assert mac() == before
     archive = sources.pack(tmp_path / "source.tar.gz")

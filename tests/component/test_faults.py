@@ -155,4 +155,4 @@ def test_a_soft_failed_machine_is_held_for_a_person(
         *(f"info: {line}" for line in seen[1:]),
         "info: resuming after machine suspension",
     ]
-    assert outcome.phases["work"] >= 1
+    assert outcome.phases["hold"] >= 1

@@ -45,7 +45,7 @@ def test_a_result_says_what_became_of_the_task(
     assert outcome.culprit == culprit
     assert (outcome.reason == "") == (culprit == "none")
     assert list(outcome.phases) == [
-        *("snapshot", "start", "first request", "work", "down", "delete"),
+        *("snapshot", "start", "first request", "work", "upload", "down", "delete"),
     ]
     assert (ready.logs / "task" / "machine" / "console.log").read_bytes()
     assert "+update" in (ready.logs / "task" / "machine" / "progress.log").read_text()

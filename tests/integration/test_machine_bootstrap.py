@@ -112,7 +112,7 @@ def test_a_real_one_is_followed_live(
         f"phase {name}"
         for name in (
             *("snapshot", "prepare", "start", "first request"),
-            *("work", "shutdown", "down", "publish"),
+            *("work", "upload", "shutdown", "down", "publish"),
         )
     ]
     assert "=== end" not in live
