@@ -12,6 +12,7 @@ They know neither sockets nor clocks: a *wire* sends for them, every call is tol
 
 from __future__ import annotations
 
+import abc
 import typing as t
 
 from ._tftp_files import Blocks
@@ -83,7 +84,7 @@ class Timer:
         self.interval = min(self.interval * 2, self._longest)
 
 
-class Transfer:
+class Transfer(abc.ABC):
     """What both halves have in common.
 
     ``state`` goes from running to done or failed, ``error`` then says why; ``bytes`` is the
@@ -110,9 +111,9 @@ class Transfer:
         self._repeated = False
 
     @property
+    @abc.abstractmethod
     def untouched(self) -> bool:
         """Whether the peer has not yet answered at all."""
-        raise NotImplementedError
 
     def start(self, now: float, heard: memoryview | None = None) -> None:
         """Say the first thing or, where the peer's first block was heard, answer that."""
@@ -124,9 +125,9 @@ class Transfer:
             self._wait(now)
             self.receive(heard, now)
 
+    @abc.abstractmethod
     def receive(self, packet: memoryview, now: float) -> None:
         """Handle a datagram from the peer; what makes no sense is ignored."""
-        raise NotImplementedError
 
     def repeat(self, now: float) -> None:
         """Say the last thing again."""
@@ -149,17 +150,17 @@ class Transfer:
         if code is not None:
             self._wire.send(build_error(code, error), self.peer)
 
+    @abc.abstractmethod
     def release(self) -> None:
         """Let go of the file; an upload that is not done vanishes."""
-        raise NotImplementedError
 
     def _refused_by_peer(self, packet: memoryview) -> None:
         code, message = parse_error(packet)
         self.fail(f"the peer ended it with error {code}: {message or 'no reason given'}", None)
 
+    @abc.abstractmethod
     def _speak(self, now: float) -> None:
         """Send what is to be sent in the present state, and wait for the answer."""
-        raise NotImplementedError
 
     def _wait(self, now: float) -> None:
         self._sent_at = now

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import abc
 import random
 import select
 import socket
@@ -18,7 +19,7 @@ from pathlib import Path
 from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
 
 
-class _Thread:
+class _Thread(abc.ABC):
     """Runs ``_step`` again and again until the with block ends."""
 
     def __enter__(self) -> t.Self:
@@ -41,11 +42,13 @@ class _Thread:
         while not self._stop.is_set():
             self._step()
 
+    @abc.abstractmethod
     def _step(self) -> None:
-        raise NotImplementedError
+        """Handle what is there, and soon return."""
 
+    @abc.abstractmethod
     def _close(self) -> None:
-        raise NotImplementedError
+        """Let go of the sockets."""
 
 
 class RunningServer(_Thread):
