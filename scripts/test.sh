@@ -122,8 +122,9 @@ tests()
 }
 
 install_packages \
-  atftp btrfs-progs busybox-static cpio curl dnsmasq-base dpkg-dev e2fsprogs iproute2 make mmdebstrap mount nftables openssh-client openssh-server \
-  procps python3-venv qemu-system-x86 seabios shellcheck tftp-hpa tftpd-hpa util-linux xz-utils
+  atftp btrfs-progs busybox-static cmake cpio curl dnsmasq-base dpkg-dev e2fsprogs g++ gcc git iproute2 kmod libc6-dev make \
+  mmdebstrap mount nftables openssh-client openssh-server procps python3-pip python3-setuptools python3-venv python3-wheel \
+  qemu-system-x86 seabios shellcheck tftp-hpa tftpd-hpa util-linux xz-utils
 scripts/setup.sh dev
 
 case $what in
