@@ -16,6 +16,8 @@ what=${1:-all}
 shift || :
 
 export LC_ALL=C.UTF-8
+# Images of gigabytes are made there: /tmp may be in memory.
+export TMPDIR=${TMPDIR:-/var/tmp}
 export ANSIBLE_HOME=$root/.cache/ansible
 export ANSIBLE_COLLECTIONS_PATH=$root/.cache/collections
 
