@@ -118,7 +118,7 @@ def _volume(root: Path) -> t.Iterator[None]:
 def site() -> t.Iterator[Site]:
     """A site for the length of a with statement; nothing of it is left afterwards."""
     with contextlib.ExitStack() as stack:
-        root = Path(tempfile.mkdtemp(prefix="bbot-", dir="/tmp"))
+        root = Path(tempfile.mkdtemp(prefix="bbot-"))
         stack.callback(shutil.rmtree, root)
         root.chmod(0o755)
         namespace = Namespace()
