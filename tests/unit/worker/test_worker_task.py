@@ -296,7 +296,12 @@ def test_archives_that_lead_out_are_refused(
     assert not (tmp_path / "work/escaped").exists()
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense" * 100, archive((member("a"), b"x" * 9999))[:60]])
+# With names of their own: an archive holds the time of day.
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"nonsense" * 100, archive((member("a"), b"x" * 9999))[:60]],
+    ids=["empty", "nonsense", "cut"],
+)
 def test_archives_that_are_none(worker: ModuleType, tmp_path: Path, data: bytes) -> None:
     result = work_off(worker, tmp_path, task("repository-url: tftp:a"), a=data)
     assert result.status == "error"
