@@ -151,8 +151,10 @@ class Network:
 def transfer_through(
     network: Network, content: bytes, terms: Terms
 ) -> tuple[Sender, Receiver, Memory]:
-    sender, out = sender_of(content, terms)
-    receiver, back, sink = receiver_of(terms, opening=build_ack(0))
+    # Where two of five datagrams are lost, half a minute of bad luck is seen now and then.
+    patience = 600.0
+    sender, out = sender_of(content, terms, give_up=patience)
+    receiver, back, sink = receiver_of(terms, opening=build_ack(0), give_up=patience)
     network.run(sender, out, receiver, back)
     return sender, receiver, sink
 
