@@ -39,7 +39,8 @@ class Running:
     """How machines are run: what they get, and who is told and asked meanwhile.
 
     ``ram`` is in KiB, ``hold`` in seconds; see Talk for ``alive``, ``progress``
-    and ``port``.
+    and ``port``. ``patience`` is for how many seconds to wait for a machine on which
+    somebody else performs a task.
     """
 
     accelerator: Accelerator
@@ -47,6 +48,7 @@ class Running:
     ram: int = 1048576
     port: int = 0
     hold: float = 0
+    patience: float = 0
     alive: t.Callable[[], bool] = lambda: True
     progress: t.Callable[[str], None] = lambda _line: None
 

@@ -105,7 +105,7 @@ class _Channel:
         self, sock: socket.socket, path: str, line: t.Callable[[str], None] | None
     ) -> None:
         self._sock = sock
-        self._file = open(path, "ab")  # noqa: SIM115
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115
         self._left = _CHANNEL_LIMIT
         self._line = line
         self._partial = b""
@@ -121,10 +121,11 @@ class _Channel:
         if self._left > 0:
             kept = data[: self._left]
             self._left -= len(kept)
-            self._file.write(kept)
             if self._left == 0:
-                self._file.write(f"\n[cut here: {_CHANNEL_LIMIT} bytes are kept]\n".encode())
-            self._file.flush()
+                kept += f"\n[cut here: {_CHANNEL_LIMIT} bytes are kept]\n".encode()
+            # These logs are a courtesy: a full disk must not end a task.
+            with contextlib.suppress(OSError):
+                self._file.write(kept)
             if self._line is not None:
                 *lines, self._partial = (self._partial + kept).split(b"\n")
                 self._partial = self._partial[-4096:]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ._command import CommandError
 from ._conversation import Interrupted
 from ._host import HostError
+from ._journal import JournalError
 from ._locks import LockError
 from ._manifest import ManifestError
 from ._network import NetworkError
@@ -22,6 +23,7 @@ from ._vm import VmError
 EXPECTED = (
     CommandError,
     HostError,
+    JournalError,
     LockError,
     ManifestError,
     NetworkError,

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pwd
@@ -66,6 +67,22 @@ class Host:
             raise HostError(f"cannot run machines as user {self.user}: only root can; use become")
         return account
 
-    def lock(self, name: str, purpose: str, timeout: float = 0) -> Lock:
+    def lock(
+        self,
+        name: str,
+        purpose: str,
+        timeout: float = 0,
+        alive: t.Callable[[], bool] = lambda: True,
+    ) -> Lock:
         """The lock ``name`` of this host; see Lock."""
-        return Lock(os.path.join(self.state, "locks", f"{name}.lock"), purpose, timeout)
+        return Lock(os.path.join(self._locks, f"{name}.lock"), purpose, timeout, alive)
+
+    @property
+    def _locks(self) -> str:
+        return os.path.join(self.state, "locks")
+
+    def drop_dead_locks(self) -> None:
+        """Remove the files of locks whose holder is dead: nobody has them."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._locks):
+                Lock(os.path.join(self._locks, name), "look who has it").held()

@@ -59,20 +59,28 @@ class Lock:
     """An exclusive lock named by a file, for use in a with statement.
 
     ``purpose`` is what the holder does, told to whoever finds the lock taken.
-    ``timeout`` is how many seconds to wait for it; LockError after that.
+    ``timeout`` is how many seconds to wait for it; LockError after that, or as soon as
+    it is not wanted any more by ``alive``.
     """
 
-    def __init__(self, path: str, purpose: str, timeout: float = 0) -> None:
+    def __init__(
+        self,
+        path: str,
+        purpose: str,
+        timeout: float = 0,
+        alive: t.Callable[[], bool] = lambda: True,
+    ) -> None:
         self.path = path
         self.purpose = purpose
         self.timeout = timeout
+        self._alive = alive
         self._fd = -1
 
     def __enter__(self) -> Lock:
         deadline = time.monotonic() + self.timeout
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         while (fd := _try_lock(self.path)) is None:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or not self._alive():
                 raise LockError(
                     f"cannot {self.purpose}: {self._holder()} (lock {self.path}); "
                     "wait for it to end and try again"
@@ -82,6 +90,14 @@ class Lock:
         os.ftruncate(fd, 0)
         os.write(fd, f"process {os.getpid()} is there to {self.purpose}\n".encode())
         return self
+
+    def held(self) -> bool:
+        """Whether somebody has the lock now; wait for nothing."""
+        if not os.path.exists(self.path) or (fd := _try_lock(self.path)) is None:
+            return os.path.exists(self.path)
+        os.unlink(self.path)
+        os.close(fd)
+        return False
 
     def _holder(self) -> str:
         with contextlib.suppress(OSError), open(self.path, encoding="utf-8") as file:
@@ -112,6 +128,16 @@ class Lease:
         """The name of the lease, unique on this host while it exists."""
         return os.path.basename(self.path).removesuffix(".lease")
 
+    @property
+    def name(self) -> str:
+        """Like the id, but not used a second time."""
+        return lease_name(self.id, self.record)
+
+    def tell(self, **facts: t.Any) -> None:
+        """Add facts for people to the record; that the disk is full does not matter then."""
+        with contextlib.suppress(OSError):
+            self.note(**facts)
+
     def note(self, **facts: t.Any) -> None:
         """Add ``facts`` to the record, on disk when this returns."""
         self.record.update(facts)
@@ -125,6 +151,11 @@ class Lease:
     def abandon(self) -> None:
         """Let go of the lease without ending it: the next sweep takes it over."""
         os.close(self._fd)
+
+
+def lease_name(lease: str, record: t.Mapping[str, t.Any]) -> str:
+    """The name, unique for good, of the lease with this id and ``record``."""
+    return f"{lease}@{record.get('since', 0):.3f}"
 
 
 class Leases:

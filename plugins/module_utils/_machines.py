@@ -26,7 +26,7 @@ import typing as t
 from ._host import Host, HostError
 from ._manifest import ManifestError
 from ._records import BootstrappedMachine, MachineManifest
-from ._toolchain import Toolchain
+from ._toolchain import NO_ID, Toolchain
 
 # The version of the bootstrap protocol, the P above.
 PROTOCOL = "1"
@@ -175,7 +175,7 @@ def compare(
     if old != manifest.id:
         reasons.append(f"the machine's id is {manifest.id}, it was bootstrapped as {old}")
     old = bootstrapped.toolchain.id
-    if old != toolchain.id:
+    if toolchain.id != NO_ID and old != toolchain.id:
         reasons.append(f"the toolchain's id is {toolchain.id}, it was bootstrapped with {old}")
     for package in _PACKAGES:
         expected = toolchain.expected.versions.get(package)

@@ -16,10 +16,11 @@ import typing as t
 class Phases:
     """Named stretches of time, one after another; a name may come again after a retry.
 
-    ``report`` is told of each beginning.
+    ``report`` is told of each beginning, ``watch`` just the name.
     """
 
     def __init__(self, report: t.Callable[[str], None]) -> None:
+        self.watch: t.Callable[[str], None] = lambda _name: None
         self._report = report
         self._begun = time.monotonic()
         self._name = ""
@@ -31,6 +32,7 @@ class Phases:
         self._name = name
         self._begun = time.monotonic()
         self._report(f"phase {name}")
+        self.watch(name)
 
     def end(self) -> None:
         """End the phase under way."""

@@ -14,6 +14,7 @@ import typing as t
 
 from ._command import CommandError
 from ._host import Host
+from ._journal import Journal, JournalError, settle
 from ._locks import Lease
 from ._network import NetworkError
 from ._storage import StorageError
@@ -23,12 +24,17 @@ from ._vm import release
 def clear(host: Host, lease: Lease) -> None:
     """Remove everything ``lease`` names, then the lease itself.
 
-    What it may name: a machine (see Vm), `folders` to delete and `snapshot`, the
-    work snapshot. Raises NetworkError, CommandError, StorageError or OSError
-    where something cannot be removed; the lease is kept then, for the next sweep.
+    What it may name: a machine (see Vm), `folders` to delete, `snapshot`, the work
+    snapshot, and `journal`, a task that has to get a result. Raises NetworkError,
+    CommandError, StorageError, JournalError or OSError where something cannot be
+    removed or settled; the lease is kept then, for the next sweep.
     """
     record = lease.record
     release(host, record)
+    if record.get("journal"):
+        # Before the folder goes: the result may have arrived there.
+        journal, entry = record["journal"]
+        settle(Journal(journal), entry, record.get("delivery"))
     for folder in record.get("folders", []):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
@@ -62,10 +68,12 @@ def sweep(host: Host) -> list[str]:
             what += f" on machine {record['machine']}"
         try:
             clear(host, lease)
-        except (NetworkError, CommandError, StorageError, OSError) as error:
+        except (NetworkError, CommandError, StorageError, JournalError, OSError) as error:
             lease.abandon()
             host.report(f"error: cannot clear away the dead {what}: {error}")
         else:
             done.append(f"cleared away the dead {what}")
             host.report(f"info: {done[-1]}")
+    if done:
+        host.drop_dead_locks()
     return done

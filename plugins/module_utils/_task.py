@@ -11,12 +11,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import time
 import typing as t
 
 from ._bootstrap import Running
-from ._conversation import SoftFailure, Talk, Waits, converse
+from ._conversation import Interrupted, SoftFailure, Talk, Waits, converse
+from ._failures import EXPECTED, sentence
 from ._host import Host
-from ._locks import Lease
+from ._journal import Journal, JournalError
+from ._locks import Lease, Lock
 from ._machines import Machine
 from ._manifest import ManifestError
 from ._phases import Phases
@@ -32,7 +35,26 @@ STARTUP = {"kvm": 60.0, "tcg": 300.0}
 # Each operation has a log file on the host, and bbot's workers know fewer than a dozen.
 _MOST_OPERATIONS = 100
 
-Culprit = t.Literal["none", "task", "machine"]
+Culprit = t.Literal["none", "task", "machine", "host"]
+
+# Seconds between attempts to write a result to a disk that is full.
+_STORE_PAUSE, _STORE_PAUSE_MOST = 1.0, 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Booking:
+    """A task that a controller gave: its ``entry`` in the ``journal``."""
+
+    journal: Journal
+    entry: int
+
+
+def task_lock(host: Host, machine: Machine, purpose: str, running: Running | None = None) -> Lock:
+    """The right to perform a task on ``machine``: its snapshots all have its MAC address."""
+    name = os.path.basename(machine.bootstrapped_path)
+    patience, alive = (running.patience, running.alive) if running else (0.0, lambda: True)
+    what = f"{purpose} on machine {machine.name}"
+    return host.lock(f"task-{machine.volume}-{name}", what, patience, alive)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +85,12 @@ def perform(
     logs: str,
     files: t.Mapping[str, str],
     *,
+    booking: Booking | None = None,
     fake: bool = False,
 ) -> Outcome:
     """Perform ``task`` on the current ``machine``.
+
+    Where there is a ``booking``, the result is in the journal before the machine goes.
 
     ``files`` are further files for the guest to fetch, by the name it asks for.
     The machine's own logs are in `machine` in the directory ``logs`` afterwards,
@@ -80,17 +105,35 @@ def perform(
         return Outcome(Result.for_task(task), "none", reason, None, phases.seconds(), {})
     machine_logs = os.path.join(logs, "machine")
     os.makedirs(machine_logs, exist_ok=True)
-    with leased(host, what="task", machine=machine.name, task=f"{task.name}/{task.version}") as own:
+    title = f"{task.name}/{task.version}"
+    with (
+        task_lock(host, machine, f"perform {title}", running),
+        leased(host, what="task", machine=machine.name, task=title, logs=logs) as own,
+    ):
+        phases.watch = lambda name: own.tell(phase=name)
         folder = os.path.join(host.tftp, "build", f"{toolchain.name}-{own.id}")
         own.note(folders=[folder])
         get, put = os.path.join(folder, "get"), os.path.join(folder, "put")
+        delivery = _Delivery(task, os.path.join(put, "manifest"))
+        if booking is not None:
+            own.note(journal=[booking.journal.path, booking.entry], delivery=delivery.path)
+            booking.journal.own(booking.entry, own.name, logs)
         os.makedirs(get)
         os.makedirs(put)
         with open(os.path.join(get, "manifest"), "w", encoding="utf-8", newline="") as file:
             file.write(task.to_text())
         for name, path in files.items():
             shutil.copyfile(path, os.path.join(get, name))
-        delivery = _Delivery(task, os.path.join(put, "manifest"))
+        keeper = _Keeper(host, booking, delivery, running.alive, phases)
+
+        def judge() -> SoftFailure | None:
+            failure = delivery.judge()
+            if booking is not None:
+                # Artifacts go to the controller before the result does.
+                _collect(put, logs)
+                keeper.keep(*_blame(delivery, failure))
+            return failure
+
         talk = Talk(
             what="build",
             prepare=_preparer(host, own, machine, toolchain, running),
@@ -100,18 +143,23 @@ def perform(
             waits=waits,
             limits=limits,
             logs=machine_logs,
-            judge=delivery.judge,
+            judge=judge,
             clean=False,
             port=running.port,
             hold=running.hold,
             alive=running.alive,
             progress=running.progress,
         )
-        failure = converse(host, own, running.accelerator, talk, phases)
+        try:
+            failure = converse(host, own, running.accelerator, talk, phases)
+        except (*EXPECTED, OSError) as error:
+            keeper.keep("host", sentence(error))
+            raise
+        culprit, reason = _blame(delivery, failure)
+        keeper.keep(culprit, reason)
         phases.begin("delete")
         artifacts = _collect(put, logs)
     phases.end()
-    culprit, reason = _blame(delivery, failure)
     return Outcome(delivery.result, culprit, reason, failure, phases.seconds(), artifacts)
 
 
@@ -173,6 +221,47 @@ class _Delivery:
         return ""
 
 
+class _Keeper:
+    """Has the result of a booked task in the journal, however full the disk is."""
+
+    def __init__(
+        self,
+        host: Host,
+        booking: Booking | None,
+        delivery: _Delivery,
+        alive: t.Callable[[], bool],
+        phases: Phases,
+    ) -> None:
+        self._host = host
+        self._booking = booking
+        self._delivery = delivery
+        self._alive = alive
+        self._phases = phases
+
+    def keep(self, culprit: Culprit, reason: str) -> None:
+        """Store the result, if none is yet, trying again until that succeeds.
+
+        Raises Interrupted: a result that has arrived is left for the next sweep then.
+        """
+        if self._booking is None:
+            return
+        self._phases.begin("store")
+        journal, entry = self._booking.journal, self._booking.entry
+        pause = _STORE_PAUSE
+        while True:
+            try:
+                journal.store(entry, self._delivery.result, culprit=culprit, reason=reason)
+                return
+            except JournalError as error:
+                self._host.report(f"error: {error}; trying again in {pause:g} s")
+            until = time.monotonic() + pause
+            while time.monotonic() < until:
+                if not self._alive():
+                    raise Interrupted
+                time.sleep(0.1)
+            pause = min(2 * pause, _STORE_PAUSE_MOST)
+
+
 def _blame(delivery: _Delivery, failure: SoftFailure | None) -> tuple[Culprit, str]:
     if failure is None:
         if delivery.result.status >= Status.ERROR:
@@ -189,8 +278,7 @@ def _blame(delivery: _Delivery, failure: SoftFailure | None) -> tuple[Culprit, s
 
 
 def _collect(put: str, logs: str) -> dict[str, str]:
-    """Move what else the guest uploaded from ``put`` to ``logs``; paths by name."""
-    found = {}
+    """Move what else the guest uploaded from ``put`` to ``logs``; all that is there, by name."""
     for folder, _dummy, names in os.walk(put):
         for name in names:
             path = os.path.join(folder, name)
@@ -201,5 +289,14 @@ def _collect(put: str, logs: str) -> dict[str, str]:
             target = os.path.join(logs, "artifacts", relative)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.move(path, target)
-            found[relative] = target
+    return files_below(os.path.join(logs, "artifacts"))
+
+
+def files_below(folder: str) -> dict[str, str]:
+    """The files in ``folder`` and below it: paths by name relative to it, in order."""
+    found = {}
+    for place, _dummy, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            found[os.path.relpath(path, folder)] = path
     return dict(sorted(found.items()))

@@ -19,6 +19,9 @@ from ._records import BootstrapResult, ToolchainManifest
 # What names the toolchain and lists the versions expected of a bootstrap.
 MANIFEST = "toolchain.manifest"
 
+# The id of a toolchain that has none (bbot's agent): it is not compared.
+NO_ID = "bogus"
+
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
@@ -36,8 +39,12 @@ class Toolchain:
     directory: str
 
 
-def load_toolchain(host: Host, name: str) -> Toolchain:
-    """The toolchain ``name`` of ``host``; HostError if it is not there or not usable."""
+def load_toolchain(host: Host, name: str, *, given_id: str = "", bare: bool = False) -> Toolchain:
+    """The toolchain ``name`` of ``host``; HostError if it is not there or not usable.
+
+    ``given_id`` replaces its own id. A ``bare`` one need have no manifest: nothing is
+    expected of its bootstraps then, and without a given id none is compared (bbot).
+    """
     if not _NAME.fullmatch(name) or name.startswith("."):
         raise HostError(f"{name!r} cannot be a toolchain's name")
     directory = os.path.realpath(os.path.join(host.tftp, "toolchains", name))
@@ -53,6 +60,8 @@ def load_toolchain(host: Host, name: str) -> Toolchain:
         toolchain = ToolchainManifest.from_manifest(manifests[0])
         expected = BootstrapResult.from_manifest(manifests[1])
     except FileNotFoundError as error:
+        if bare:
+            return Toolchain(name, given_id or NO_ID, BootstrapResult(), directory)
         raise HostError(
             f"no toolchain {name} in {os.path.join(host.tftp, 'toolchains')}; "
             "assemble it with the role bbot.agent.toolchain"
@@ -61,4 +70,4 @@ def load_toolchain(host: Host, name: str) -> Toolchain:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
     except ManifestError as error:
         raise HostError(f"toolchain {name} is not usable: {error}") from error
-    return Toolchain(name, toolchain.id, expected, directory)
+    return Toolchain(name, given_id or toolchain.id, expected, directory)

@@ -205,7 +205,6 @@ accelerator:
 import dataclasses
 import os
 import re
-import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -219,14 +218,19 @@ from ansible_collections.bbot.agent.plugins.module_utils._machines import (
     enumerate_machines,
     find_machine,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import cap
 from ansible_collections.bbot.agent.plugins.module_utils._records import Result, Status, Task
 from ansible_collections.bbot.agent.plugins.module_utils._report import (
     describe_accelerator,
     describe_machine,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._result_size import shorten
 from ansible_collections.bbot.agent.plugins.module_utils._sweep import sweep
 from ansible_collections.bbot.agent.plugins.module_utils._task import STARTUP, Outcome, perform
+from ansible_collections.bbot.agent.plugins.module_utils._task_logs import (
+    log_names,
+    logs_name,
+    write_logs,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._tftp import Limits
 from ansible_collections.bbot.agent.plugins.module_utils._toolchain import (
     Toolchain,
@@ -273,50 +277,12 @@ def check_files(files: list[dict[str, str]]) -> dict[str, str]:
     return paths
 
 
-def log_names(result: Result) -> dict[str, str]:
-    """The log file of each operation: the guest chose the operations' names, not we."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for number, operation in enumerate(result.logs):
-        name = re.sub("[^A-Za-z0-9_.+-]", "_", operation).lstrip(".")[:100] or "_"
-        while name in taken:
-            name = f"{name}.{number}"
-        taken.add(name)
-        names[operation] = f"{name}.log"
-    return names
-
-
-def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
-    """Write task, result and operation logs to ``logs``; every file there, by name."""
-    texts = {"task.manifest": task.to_text(), "result.manifest": outcome.result.to_text()}
-    names = log_names(outcome.result)
-    texts |= {names[each.operation]: each.log for each in outcome.result.operations}
-    os.makedirs(logs, exist_ok=True)
-    for name, text in texts.items():
-        with open(os.path.join(logs, name), "w", encoding="utf-8", newline="") as file:
-            file.write(text if text.endswith("\n") or not text else f"{text}\n")
-    files = {}
-    for folder, _dummy, found in os.walk(logs):
-        for name in found:
-            path = os.path.join(folder, name)
-            files[os.path.relpath(path, logs)] = path
-    return dict(sorted(files.items()))
-
-
 def describe_result(result: Result, logs: str) -> dict[str, t.Any]:
     described = result.to_mapping()
     names = log_names(result)
     for operation in described["operations"]:
         operation["path"] = os.path.join(logs, names[operation["operation"]])
     return described
-
-
-def shorten(result: Result, limit: int) -> Result:
-    """``result`` with at most ``limit`` bytes of each log."""
-    operations = tuple(
-        dataclasses.replace(each, log=cap(each.log, limit)) for each in result.operations
-    )
-    return dataclasses.replace(result, operations=operations, origin=None)
 
 
 def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
@@ -338,8 +304,7 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
     if module.check_mode:
         return found, None
 
-    name = f"{task.name}-{task.version}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-    logs = os.path.join(params["log_dir"], name)
+    logs = os.path.join(params["log_dir"], logs_name(f"{task.name}-{task.version}"))
     host.report(f"task {task.name} {task.version} on machine {machine.name}")
     host.report(f"accelerator {accelerator.name}: {accelerator.reason}")
     running = _argspec.make_running(module, host, accelerator)

@@ -62,7 +62,7 @@ def test_a_killed_owner(
 def test_the_successor_of_a_killed_owner(ready: BuildHost, files: dict[str, str]) -> None:
     """It neither waits for a sweep nor is harmed by a late one."""
     with owner(ready, "phase work", files) as process:
-        with pytest.raises(LockError, match=f"process {process.pid} is there to run machine tiny"):
+        with pytest.raises(LockError, match=f"process {process.pid} is there to perform hello/1.0"):
             ready.perform(files=files)
         assert len(ready.qemus()) == 1
         process.kill()
