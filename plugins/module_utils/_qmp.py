@@ -35,19 +35,33 @@ class Qmp:
         greeting = self._receive(time.monotonic() + timeout)
         if "QMP" not in greeting:
             raise QmpError(f"QEMU's monitor did not greet but said {greeting}")
-        version = greeting["QMP"].get("version", {}).get("qemu", {})
-        self.version = ".".join(str(version.get(part, 0)) for part in ("major", "minor", "micro"))
+        version = greeting["QMP"].get("version", {})
+        numbers = version.get("qemu", {})
+        self.version = ".".join(str(numbers.get(part, 0)) for part in ("major", "minor", "micro"))
+        # A distribution's patches count, too.
+        self.build = f"{self.version} {version.get('package', '')}".strip()
         self.execute("qmp_capabilities")
 
     def execute(self, command: str, **arguments: t.Any) -> t.Any:
         """The return value of ``command``; QmpError names the command that failed."""
+        return self._exchange(command, arguments, [])
+
+    def hand_over(self, name: str, fd: int) -> None:
+        """Give QEMU the descriptor ``fd``, by the ``name`` that a command may refer to."""
+        self._exchange("getfd", {"fdname": name}, [fd])
+
+    def _exchange(self, command: str, arguments: dict[str, t.Any], fds: list[int]) -> t.Any:
         message: dict[str, t.Any] = {"execute": command}
         if arguments:
             message["arguments"] = arguments
         deadline = time.monotonic() + self._timeout
+        data = json.dumps(message).encode() + b"\n"
         try:
             self._sock.settimeout(self._timeout)
-            self._sock.sendall(json.dumps(message).encode() + b"\n")
+            if fds:
+                # Descriptors go with the first byte.
+                data = data[socket.send_fds(self._sock, [data], fds) :]
+            self._sock.sendall(data)
             while True:
                 answer = self._receive(deadline)
                 if "return" in answer:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import hashlib
+import json
 import os
 import pwd
 import select
@@ -27,6 +29,7 @@ from ._host import Host
 from ._locks import Lease, Lock, LockError, process_start
 from ._network import Redirect, open_tap
 from ._qmp import Qmp, QmpError
+from ._state import SavedState, load, save
 
 # The name of the virtio-serial port that our worker tells its progress on.
 PROGRESS_PORT = "bbot.progress"
@@ -89,8 +92,32 @@ def _with_tap(option: str, tap: int) -> str:
     return ",".join([part for part in parts if not part.startswith(opened)] + [f"fd={tap}"])
 
 
+@dataclasses.dataclass(frozen=True)
+class Ram:
+    """RAM that is mapped from a file, given by its descriptor.
+
+    What the guest writes goes to the file if ``shared``, else to memory of its own.
+    """
+
+    fd: int
+    shared: bool
+
+
+def _ram_object(hardware: Hardware, ram: Ram | None) -> str:
+    size = f"id=ram,size={hardware.ram // 1024}M"
+    if ram is None:
+        return f"memory-backend-ram,{size}"
+    share = "on" if ram.shared else "off"
+    return f"memory-backend-file,{size},mem-path=/proc/self/fd/{ram.fd},share={share}"
+
+
 def qemu_arguments(
-    hardware: Hardware, accelerator: Accelerator, tap: int, vnc: str, channels: t.Mapping[str, int]
+    hardware: Hardware,
+    accelerator: Accelerator,
+    tap: int,
+    vnc: str,
+    channels: t.Mapping[str, int],
+    ram: Ram | None = None,
 ) -> list[str]:
     """QEMU's arguments for ``hardware``.
 
@@ -100,8 +127,11 @@ def qemu_arguments(
     """
     devices = _device_options(hardware, tap)
     arguments = ["-name", hardware.name, "-no-user-config", "-nodefaults", "-display", "none"]
-    if not {"-machine", "-M"} & set(devices):
-        arguments += ["-machine", "pc"]
+    # By this name a saved state knows the RAM, whatever it is made of.
+    backend = "memory-backend=ram"
+    own = {"-machine", "-M"} & set(devices)
+    arguments += ["-machine", backend if own else f"pc,{backend}"]
+    arguments += ["-object", _ram_object(hardware, ram)]
     arguments += ["-accel", "kvm" if accelerator.hardware else "tcg,thread=multi"]
     if "-cpu" not in devices:
         arguments += ["-cpu", "host" if accelerator.hardware else _EMULATED_CPU]
@@ -118,6 +148,16 @@ def qemu_arguments(
     arguments += ["-device", "virtio-serial-pci"]
     arguments += ["-device", f"virtserialport,chardev=progress,name={PROGRESS_PORT}"]
     return arguments + devices
+
+
+def state_key(hardware: Hardware, accelerator: Accelerator) -> str:
+    """What a saved state depends on: all that QEMU is told, and a CPU that is the host's."""
+    channels = dict.fromkeys(("qmp", "console", "progress"), -1)
+    facts = qemu_arguments(hardware, accelerator, -1, "", channels)
+    if accelerator.hardware:
+        with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+            facts += sorted({line for line in cpuinfo if line.startswith(("model name", "flags"))})
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _become(account: pwd.struct_passwd) -> None:
@@ -208,16 +248,30 @@ class Vm:
         self._lease = lease
         self._runtime = os.path.join(host.runtime, lease.id)
         self._qmp: Qmp | None = None
+        self._ram: Ram | None = None
         self._pidfd = -1
         self._mac_lock = contextlib.ExitStack()
 
-    def start(self, address: str, port: int) -> None:
+    def start(
+        self,
+        address: str,
+        port: int,
+        *,
+        state: SavedState | None = None,
+        ram: int | None = None,
+    ) -> None:
         """Start the machine with its TFTP redirected to ``address``:``port``.
+
+        With ``state`` it does not boot but is as it was saved, suspended until
+        resume(). ``ram`` is the descriptor of a file to map the RAM from: to write
+        it there, or with a state to begin with what it holds and leave it alone.
 
         Raises VmError, NetworkError, CommandError, HostError, or LockError while
         another machine has the MAC address; nothing is left running then, and
         close() clears the rest away.
         """
+        if state is not None:
+            self._check(state, ram)
         account = self._host.account()
         hardware, host = self.hardware, self._host
         program = qemu_program()
@@ -227,7 +281,7 @@ class Vm:
         os.makedirs(self._runtime, mode=0o700)
         os.chown(self._runtime, account.pw_uid, account.pw_gid)
         self._own_disks(account)
-        Redirect(host.run).add(host.bridge, hardware.mac, address, port)
+        self._ram = None if ram is None else Ram(ram, shared=state is None)
 
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
@@ -242,21 +296,31 @@ class Vm:
             self._monitor = ours["qmp"]
             tap = open_tap(f"bb{self._lease.id}", host.bridge)
             theirs.callback(os.close, tap)
+            arguments = qemu_arguments(
+                hardware, self.accelerator, tap, self.vnc, channels, self._ram
+            )
             self.pid = _spawn(
                 program,
-                qemu_arguments(hardware, self.accelerator, tap, self.vnc, channels),
+                arguments + (["-incoming", "defer"] if state else []),
                 directory=hardware.directory,
                 log=self.log,
-                keep=[tap, *channels.values()],
+                keep=[tap, *channels.values(), *([] if ram is None else [ram])],
                 account=account,
             )
         self._pidfd = os.pidfd_open(self.pid)
         self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
         try:
+            # While QEMU sets itself up.
+            Redirect(host.run).add(host.bridge, hardware.mac, address, port)
             self._qmp = Qmp(self._monitor)
+            if state is not None:
+                self._load(self._qmp, state)
         except QmpError as error:
             self.force_down()
             raise VmError(f"machine {hardware.name} did not start: {self._words()}") from error
+        except BaseException:
+            self.force_down()
+            raise
         self.console.setblocking(False)
         self.progress.setblocking(False)
 
@@ -268,6 +332,24 @@ class Vm:
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):
                     os.chown(entry.path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+    def _check(self, state: SavedState, ram: int | None) -> None:
+        """Refuse a state that is not of this machine."""
+        name = self.hardware.name
+        if state.key != state_key(self.hardware, self.accelerator):
+            raise VmError(f"{state.path} is the state of another machine than {name}")
+        if state.ram_apart and ram is None:
+            raise VmError(f"{state.path} needs the RAM of machine {name} in a file of its own")
+
+    def _load(self, qmp: Qmp, state: SavedState) -> None:
+        if state.qemu != qmp.build:
+            raise VmError(
+                f"{state.path} was saved by QEMU {state.qemu}, which QEMU {qmp.build} cannot load"
+            )
+        try:
+            load(qmp, state)
+        except OSError as error:
+            raise VmError(f"cannot read {state.path}: {error.strerror}") from error
 
     def _words(self) -> str:
         """The last line that QEMU said on its way out."""
@@ -312,12 +394,34 @@ class Vm:
         """Undo suspend()."""
         self._control("cont")
 
-    def _control(self, command: str) -> None:
-        """Execute ``command``; a machine that is ending on its own is no error."""
+    def save(self, path: str) -> SavedState:
+        """Write the machine's state to the new file ``path``.
+
+        The machine is suspended; what it has on its disks and, where that is
+        mapped from a file, in its RAM belongs to the state: have it forced down
+        before these are touched. VmError if that fails, with no file left.
+        """
+        self.suspend()
+        qmp, name = self._monitored(), self.hardware.name
+        apart = self._ram is not None and self._ram.shared
+        try:
+            save(qmp, path, ram_apart=apart)
+        except QmpError as error:
+            raise VmError(f"cannot save machine {name}: {error}") from error
+        except OSError as error:
+            raise VmError(f"cannot save machine {name} to {path}: {error.strerror}") from error
+        return SavedState(path, state_key(self.hardware, self.accelerator), qmp.build, apart)
+
+    def _monitored(self) -> Qmp:
         if self._qmp is None:
             raise VmError(f"machine {self.hardware.name} has not been started")
+        return self._qmp
+
+    def _control(self, command: str) -> None:
+        """Execute ``command``; a machine that is ending on its own is no error."""
+        qmp = self._monitored()
         try:
-            self._qmp.execute(command)
+            qmp.execute(command)
         except QmpError as error:
             if not self.wait(timeout=1):
                 raise VmError(f"cannot control machine {self.hardware.name}: {error}") from error

@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import select
 import stat
-import time
 import typing as t
 from pathlib import Path
 
@@ -18,27 +16,11 @@ from ansible_collections.bbot.agent.plugins.module_utils._host import HostError
 from ansible_collections.bbot.agent.plugins.module_utils._locks import LockError
 from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._network import NetworkError, Redirect
-from ansible_collections.bbot.agent.plugins.module_utils._sweep import leased
-from ansible_collections.bbot.agent.plugins.module_utils._vm import Hardware, Vm, VmError
-from helpers.build_host import RAM, TCG, USER, BuildHost, run
+from ansible_collections.bbot.agent.plugins.module_utils._vm import VmError
+from helpers.build_host import USER, BuildHost, run
 from helpers.site import ADDRESS, BRIDGE
+from helpers.vms import MAC, a_vm, options, read_console, status
 from helpers.waiting import PATIENCE, until
-
-MAC = "02:00:00:00:00:21"
-
-
-@contextlib.contextmanager
-def a_vm(host: BuildHost, place: Path, /, **changes: t.Any) -> t.Iterator[Vm]:
-    """A machine in ``place``, not started yet."""
-    engine = host.engine(**{k: changes.pop(k) for k in ("user", "bridge") if k in changes})
-    facts = {"name": "tiny-default", "directory": str(place), "mac": MAC, "ram": RAM}
-    with leased(engine, what="test") as lease:
-        hardware = Hardware(**{**facts, **changes})
-        vm = Vm(engine, lease, hardware, TCG, str(host.logs))
-        try:
-            yield vm
-        finally:
-            vm.close()
 
 
 @pytest.fixture
@@ -48,25 +30,6 @@ def snapshot(host: BuildHost, bootstrapped: Machine) -> t.Iterator[Path]:
     host.storage.snapshot(bootstrapped.bootstrapped_path, str(path))
     yield path
     host.storage.delete(str(path))
-
-
-def options(bootstrapped: Machine) -> list[str]:
-    assert bootstrapped.manifest is not None
-    return bootstrapped.manifest.option_words
-
-
-def status(vm: Vm) -> str:
-    assert vm._qmp is not None
-    return str(vm._qmp.execute("query-status")["status"])
-
-
-def read_console(vm: Vm, words: bytes) -> None:
-    """Wait for ``words`` on the machine's console."""
-    seen = b""
-    end = time.monotonic() + PATIENCE
-    while words not in seen:
-        assert select.select([vm.console], [], [], end - time.monotonic())[0], seen
-        seen += vm.console.recv(65536)
 
 
 def test_a_life(host: BuildHost, snapshot: Path, bootstrapped: Machine) -> None:

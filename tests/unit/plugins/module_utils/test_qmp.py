@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import threading
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils import _qmp
@@ -62,6 +64,27 @@ def test_it_greets_and_answers() -> None:
         {"execute": "query-status"},
         {"execute": "eject", "arguments": {"device": "cd", "force": True}},
     ]
+
+
+def test_a_descriptor_is_handed_over(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, (tmp_path / "file").open("wb") as file:
+        theirs.sendall(GREETING + OK + OK)
+        qmp = Qmp(ours)
+        theirs.recv(65536)
+        qmp.hand_over("state", file.fileno())
+        data, (fd,), _flags, _address = socket.recv_fds(theirs, 65536, 1)
+        assert json.loads(data) == {"execute": "getfd", "arguments": {"fdname": "state"}}
+        assert os.path.samestat(os.fstat(fd), os.fstat(file.fileno()))
+        os.close(fd)
+
+
+def test_the_build_has_what_the_distribution_adds() -> None:
+    greeting = GREETING.replace(b'"version": {', b'"version": {"package": "Debian 1:7.2-7", ')
+    with monitor(greeting, OK) as (sock, _dummy):
+        assert Qmp(sock).build == "7.2.4 Debian 1:7.2-7"
+    with monitor(GREETING, OK) as (sock, _dummy):
+        assert Qmp(sock).build == "7.2.4"
 
 
 def test_events_come_in_between_and_are_told_once() -> None:

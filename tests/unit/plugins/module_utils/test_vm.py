@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._accelerator import Accelerator
-from ansible_collections.bbot.agent.plugins.module_utils._vm import Hardware, qemu_arguments
+from ansible_collections.bbot.agent.plugins.module_utils._vm import (
+    Hardware,
+    Ram,
+    qemu_arguments,
+    state_key,
+)
 
 MAC = "02:00:00:00:00:01"
 KVM, TCG = Accelerator("kvm", ""), Accelerator("tcg", "")
 CHANNELS = {"qmp": 5, "console": 6, "progress": 7}
 
 
+def hardware(options: list[str] | None = None, cpu: int = 1, ram: int = 262144) -> Hardware:
+    return Hardware("x-default", "/x", MAC, options=options, cpu=cpu, ram=ram)
+
+
 def arguments(
     options: list[str] | None = None, accelerator: Accelerator = TCG, cpu: int = 1
 ) -> list[str]:
-    hardware = Hardware("x-default", "/x", MAC, options=options, cpu=cpu, ram=262144)
-    return qemu_arguments(hardware, accelerator, 9, "/run/x/vnc", CHANNELS)
+    return qemu_arguments(hardware(options, cpu), accelerator, 9, "/run/x/vnc", CHANNELS)
 
 
 def value(words: list[str], option: str) -> str:
@@ -66,7 +74,7 @@ def test_what_every_machine_has() -> None:
     assert value(words, "-smp") == "4,sockets=1,cores=4,threads=1"
     assert value(words, "-vnc") == "unix:/run/x/vnc"
     assert value(words, "-sandbox").startswith("on,")
-    assert value(words, "-machine") == "pc"
+    assert value(words, "-machine") == "pc,memory-backend=ram"
     assert {"-nodefaults", "-no-user-config", "-no-reboot"} <= set(words)
     for name, fd in CHANNELS.items():
         assert f"socket,id={name},fd={fd}" in words
@@ -87,5 +95,32 @@ def test_the_accelerator_decides_the_cpu(accelerator: Accelerator, accel: str, c
 @pytest.mark.parametrize("option", ["-machine", "-M"])
 def test_a_machine_type_of_its_own(option: str) -> None:
     words = arguments([option, "q35"])
-    assert value(words, option) == "q35"
-    assert "pc" not in words
+    assert words[-2:] == [option, "q35"]
+    assert value(words[:-2], "-machine") == "memory-backend=ram"
+
+
+@pytest.mark.parametrize(
+    ("ram", "told"),
+    [
+        (None, "memory-backend-ram,id=ram,size=256M"),
+        (
+            Ram(11, shared=True),
+            "memory-backend-file,id=ram,size=256M,mem-path=/proc/self/fd/11,share=on",
+        ),
+        (
+            Ram(11, shared=False),
+            "memory-backend-file,id=ram,size=256M,mem-path=/proc/self/fd/11,share=off",
+        ),
+    ],
+)
+def test_what_the_ram_is_made_of(ram: Ram | None, told: str) -> None:
+    words = qemu_arguments(hardware(), TCG, 9, "/run/x/vnc", CHANNELS, ram)
+    assert told in words
+
+
+def test_a_state_is_of_one_kind_of_machine() -> None:
+    key = state_key(hardware(), TCG)
+    assert key == state_key(hardware(), TCG)
+    others = [hardware(cpu=2), hardware(["-machine", "q35"]), hardware(ram=131072)]
+    keys = {key, state_key(hardware(), KVM), *(state_key(other, TCG) for other in others)}
+    assert len(keys) == 5
