@@ -15,13 +15,14 @@ import typing as t
 from ._accelerator import Accelerator
 from ._conversation import SoftFailure, Talk, Waits, converse
 from ._host import Host
-from ._locks import Lease
+from ._locks import Lease, LockError
 from ._network import check_mac, random_mac
 from ._phases import Phases
 from ._records import BootstrappedMachine, BootstrapResult, MachineManifest, ToolchainManifest
+from ._storage import StorageError
 from ._tftp import Limits
 from ._toolchain import Toolchain
-from ._vm import Hardware
+from ._vm import Hardware, Vm, VmError
 
 # The MAC address of machines that were bootstrapped without a machine (bbot's agent).
 FAKE_MAC = "de:ad:be:ef:de:ad"
@@ -34,13 +35,19 @@ _LIMITS = Limits(upload_bytes=1 << 20, total_upload_bytes=16 << 20)
 STARTUP = {"kvm": 300.0, "tcg": 900.0}
 
 
+class Park(t.Protocol):
+    """Suspends to disk a machine that failed; see Suspensions.park()."""
+
+    def __call__(self, lease: Lease, vm: Vm, what: str, reason: str, logs: str) -> None: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Running:
     """How machines are run: what they get, and who is told and asked meanwhile.
 
     ``ram`` is in KiB, ``hold`` in seconds; see Talk for ``alive``, ``progress``
     and ``port``. ``patience`` is for how many seconds to wait for a machine on which
-    somebody else performs a task.
+    somebody else performs a task. ``park`` suspends machines that failed softly.
     """
 
     accelerator: Accelerator
@@ -49,8 +56,25 @@ class Running:
     port: int = 0
     hold: float = 0
     patience: float = 0
+    park: Park | None = None
     alive: t.Callable[[], bool] = lambda: True
     progress: t.Callable[[str], None] = lambda _line: None
+
+    def parking(
+        self, host: Host, lease: Lease, what: str, logs: str
+    ) -> t.Callable[[Vm, SoftFailure], None] | None:
+        """How to keep the machine that failed softly at ``what``; None not to."""
+        park = self.park
+        if park is None:
+            return None
+
+        def keep(vm: Vm, failure: SoftFailure) -> None:
+            try:
+                park(lease, vm, what, failure.message, logs)
+            except (VmError, StorageError, LockError, OSError) as error:
+                host.report(f"warning: machine {vm.hardware.name} is not kept suspended: {error}")
+
+        return keep
 
     def hardware(self, manifest: MachineManifest, toolchain: str, path: str, mac: str) -> Hardware:
         """The hardware of the machine ``manifest`` in ``path``, within its own RAM bounds."""
@@ -121,6 +145,7 @@ def bootstrap(
         clean=True,
         port=running.port,
         hold=running.hold,
+        park=running.parking(host, lease, f"bootstrap of {manifest.name}", logs),
         alive=running.alive,
         progress=running.progress,
     )

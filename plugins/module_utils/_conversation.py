@@ -78,8 +78,9 @@ class Talk:
     ``awaited`` is the file that ends the talk; ``judge`` looks at it while the
     machine still runs and returns a SoftFailure or None. With ``clean`` the
     guest is asked to shut down, else its plug is pulled. ``alive`` says whether
-    the outcome is still wanted. ``hold`` is for how many seconds to keep a
-    machine that failed softly suspended for inspection.
+    the outcome is still wanted. ``park`` suspends a machine that failed softly to
+    disk, for inspection; without it ``hold`` is for how many seconds to keep it
+    suspended in memory.
     """
 
     what: str
@@ -94,6 +95,7 @@ class Talk:
     clean: bool
     port: int = 0
     hold: float = 0
+    park: t.Callable[[Vm, SoftFailure], None] | None = None
     alive: t.Callable[[], bool] = lambda: True
     progress: t.Callable[[str], None] = lambda _line: None
 
@@ -270,8 +272,8 @@ def _attempt(
         stack.callback(boot.close)
         boot.listen()
         failure = _talk(boot, talk, phases, lambda: bool(requested), attempt)
-        if failure is not None and failure.kind != "mis-boot" and talk.hold:
-            _hold(host, boot, talk, phases, failure)
+        if failure is not None and failure.kind != "mis-boot":
+            _keep(host, boot, talk, phases, failure)
         phases.begin("down")
     return failure
 
@@ -319,11 +321,20 @@ def _talk(
     return None
 
 
+def _keep(host: Host, boot: _Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
+    """Keep a machine that failed for inspection, if that is wanted."""
+    if not boot.vm.running():
+        return
+    if talk.park is not None:
+        phases.begin("suspend")
+        talk.park(boot.vm, failure)
+    elif talk.hold:
+        _hold(host, boot, talk, phases, failure)
+
+
 def _hold(host: Host, boot: _Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
     """Keep the machine suspended for a person to inspect, for a limited time."""
     vm = boot.vm
-    if not vm.running():
-        return
     phases.begin("hold")
     host.report(f"error: {failure.message} for machine {vm.hardware.directory}, suspending")
     for line in vm.info():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+import typing as t
 
 from ._bootstrap import Running, bootstrap
 from ._conversation import SoftFailure, Waits
@@ -41,6 +42,15 @@ class Ensured:
     logs: str | None = None
 
 
+def planned(host: Host, machine: Machine) -> t.Literal["bootstrap", "delete", "none"]:
+    """What ensure() would do to ``machine``. Raises StorageError."""
+    if machine.to_bootstrap:
+        return "bootstrap"
+    if machine.state == "unlinked" and host.storage.info(machine.bootstrapped_path) is not None:
+        return "delete"
+    return "none"
+
+
 def ensure(
     host: Host,
     machine: Machine,
@@ -65,7 +75,7 @@ def ensure(
         # Whoever had the lock before may have done it.
         machine = look(host, machine.volume, machine.name, toolchain)
         path = machine.bootstrapped_path
-        if machine.state == "unlinked" and host.storage.info(path) is not None:
+        if planned(host, machine) == "delete":
             host.storage.delete(path)
             return Ensured(machine, True, None, {})
         if not machine.to_bootstrap:

@@ -84,9 +84,22 @@ class Settings:
         return self.dump_machines or self.dump_task or self.dump_result
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser that raises OptionsError."""
+
     def error(self, message: str) -> t.NoReturn:
         raise OptionsError(f"{message}; see bbot-agent --help")
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Tells the defaults, where there are any."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        default = action.default
+        if default in (None, "", False, argparse.SUPPRESS) or default == []:
+            return action.help or ""
+        shown = f"{default:.0f}" if isinstance(default, float) else default
+        return f"{action.help} (default: {shown})"
 
 
 class _Version(argparse.Action):
@@ -141,7 +154,7 @@ def _controller(text: str) -> ControllerUrl:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the agent's own command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="bbot-agent",
         usage="bbot-agent [OPTION...] [PRIORITY=]URL...\n"
         "       bbot-agent status|log|suspended|resume|discard [--help]",
@@ -151,7 +164,7 @@ def make_parser() -> argparse.ArgumentParser:
         "`--ram 2097152`; what follows a # is a comment. "
         "Signals: SIGTERM ends the agent at once, SIGUSR1 when the running tasks have ended; "
         "SIGHUP has it read its options again then.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
         add_help=False,
     )
@@ -170,6 +183,10 @@ def make_parser() -> argparse.ArgumentParser:
     _add_controllers(parser.add_argument_group("controllers"))
     _add_debugging(parser.add_argument_group("debugging"))
     return parser
+
+
+# The names of what add_places() adds.
+PLACES = ("machines", "tftp", "state_dir", "runtime_dir", "log_dir", "bridge", "user")
 
 
 def add_places(group: argparse._ActionsContainer) -> None:

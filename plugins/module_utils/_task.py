@@ -114,7 +114,7 @@ def perform(
         folder = os.path.join(host.tftp, "build", f"{toolchain.name}-{own.id}")
         own.note(folders=[folder])
         get, put = os.path.join(folder, "get"), os.path.join(folder, "put")
-        delivery = _Delivery(task, os.path.join(put, "manifest"))
+        delivery = Delivery(task, os.path.join(put, "manifest"))
         if booking is not None:
             own.note(journal=[booking.journal.path, booking.entry], delivery=delivery.path)
             booking.journal.own(booking.entry, own.name, logs)
@@ -147,6 +147,7 @@ def perform(
             clean=False,
             port=running.port,
             hold=running.hold,
+            park=running.parking(host, own, f"task {title}", logs),
             alive=running.alive,
             progress=running.progress,
         )
@@ -184,7 +185,7 @@ def _preparer(
     return prepare
 
 
-class _Delivery:
+class Delivery:
     """The result, as far as one has arrived at ``path``; an aborted task's until then."""
 
     def __init__(self, task: Task, path: str) -> None:
@@ -228,7 +229,7 @@ class _Keeper:
         self,
         host: Host,
         booking: Booking | None,
-        delivery: _Delivery,
+        delivery: Delivery,
         alive: t.Callable[[], bool],
         phases: Phases,
     ) -> None:
@@ -237,13 +238,14 @@ class _Keeper:
         self._delivery = delivery
         self._alive = alive
         self._phases = phases
+        self._kept = False
 
     def keep(self, culprit: Culprit, reason: str) -> None:
         """Store the result, if none is yet, trying again until that succeeds.
 
         Raises Interrupted: a result that has arrived is left for the next sweep then.
         """
-        if self._booking is None:
+        if self._booking is None or self._kept:
             return
         self._phases.begin("store")
         journal, entry = self._booking.journal, self._booking.entry
@@ -251,6 +253,7 @@ class _Keeper:
         while True:
             try:
                 journal.store(entry, self._delivery.result, culprit=culprit, reason=reason)
+                self._kept = True
                 return
             except JournalError as error:
                 self._host.report(f"error: {error}; trying again in {pause:g} s")
@@ -262,7 +265,7 @@ class _Keeper:
             pause = min(2 * pause, _STORE_PAUSE_MOST)
 
 
-def _blame(delivery: _Delivery, failure: SoftFailure | None) -> tuple[Culprit, str]:
+def _blame(delivery: Delivery, failure: SoftFailure | None) -> tuple[Culprit, str]:
     if failure is None:
         if delivery.result.status >= Status.ERROR:
             failed = [

@@ -141,7 +141,11 @@ from ansible_collections.bbot.agent.plugins.module_utils import _argspec
 from ansible_collections.bbot.agent.plugins.module_utils._accelerator import Accelerator, choose
 from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import STARTUP
 from ansible_collections.bbot.agent.plugins.module_utils._conversation import Interrupted
-from ansible_collections.bbot.agent.plugins.module_utils._ensure import Ensured, ensure
+from ansible_collections.bbot.agent.plugins.module_utils._ensure import (
+    Ensured,
+    ensure,
+    planned,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
 from ansible_collections.bbot.agent.plugins.module_utils._host import Host
 from ansible_collections.bbot.agent.plugins.module_utils._machines import (
@@ -160,15 +164,6 @@ from ansible_collections.bbot.agent.plugins.module_utils._toolchain import (
 )
 
 
-def planned_action(host: Host, machine: Machine) -> str:
-    """What ensure() would do to ``machine``."""
-    if machine.to_bootstrap:
-        return "bootstrap"
-    if machine.state == "unlinked" and host.storage.info(machine.bootstrapped_path) is not None:
-        return "delete"
-    return "none"
-
-
 def describe(machine: Machine, action: str, why: list[str], ensured: Ensured | None) -> dict:
     return {
         **describe_machine(machine),
@@ -185,10 +180,10 @@ def bootstrap_all(
 ) -> dict[str, t.Any]:
     """Have every one of ``machines`` bootstrapped; the result of the module."""
     params = module.params
-    planned = [(machine, planned_action(host, machine)) for machine in machines]
+    plan = [(machine, planned(host, machine)) for machine in machines]
     accelerator: Accelerator | None = None
     outcomes = []
-    for machine, action in planned:
+    for machine, action in plan:
         ensured = None
         why = list(machine.reasons) if action != "none" else []
         if action != "none" and not module.check_mode:
@@ -216,7 +211,7 @@ def bootstrap_all(
             "before": {machine.name: machine.state for machine in machines},
             "after": {
                 machine.name: {"bootstrap": "current", "delete": "gone"}.get(action, machine.state)
-                for machine, action in planned
+                for machine, action in plan
             },
         },
     }

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
@@ -127,17 +128,33 @@ class BuildHost:
         os.replace(new, link)
 
     def install_bootstrapped(self, source: Machine, name: str = "tiny") -> Path:
-        """Install the bootstrapped machine ``source`` of another host; where it is bootstrapped."""
+        """Install the bootstrapped machine ``source`` of another host; where it is bootstrapped.
+
+        Under another ``name`` than its own it gets another MAC address, too.
+        """
         if source.revision is None:
             raise AssertionError(f"machine {source.name} has no revision")
-        self.install(name, source=Path(source.revision))
+        revision = self.install(name, source=Path(source.revision))
         path = self.volume / name / f"{name}-default"
         self.storage.snapshot(source.bootstrapped_path, str(path), read_only=True)
+        if name != source.name:
+            mac = f"02:{hashlib.sha256(name.encode()).digest()[:5].hex(':')}"
+            for place in (revision, path):
+                self._edit_manifest(place, {"name": name, "mac": mac})
         return path
 
-    def install_scripted(self, source: Machine, script: str) -> Path:
+    def _edit_manifest(self, path: Path, changes: dict[str, str]) -> None:
+        """Change the values of fields of a machine's manifest that are there."""
+        self.storage.set_read_only(str(path), False)
+        text = (path / "manifest").read_text()
+        for name, value in changes.items():
+            text = re.sub(rf"^{name}: .*$", f"{name}: {value}", text, count=1, flags=re.MULTILINE)
+        (path / "manifest").write_text(text)
+        self.storage.set_read_only(str(path), True)
+
+    def install_scripted(self, source: Machine, script: str, name: str = "tiny") -> Path:
         """Like install_bootstrapped, with ``script`` in place of the worker."""
-        path = self.install_bootstrapped(source)
+        path = self.install_bootstrapped(source, name)
         self.storage.set_read_only(str(path), False)
         guest.replace_worker(path / "disk.img", script)
         self.storage.set_read_only(str(path), True)
