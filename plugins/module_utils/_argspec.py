@@ -21,7 +21,10 @@ from ._accelerator import Accelerator
 from ._bootstrap import Running
 from ._command import module_runner
 from ._conversation import Waits
+from ._diagnostics import Diagnostics
+from ._duties import Duties
 from ._host import Host
+from ._options import read_settings
 from ._storage import Btrfs
 
 HOST: dict[str, dict[str, t.Any]] = {
@@ -44,6 +47,13 @@ VM: dict[str, dict[str, t.Any]] = {
     "progress_file": {"type": "path"},
     "lease_file": {"type": "path"},
     "lease_timeout": {"type": "int", "default": 120},
+}
+
+CONTROLLER: dict[str, dict[str, t.Any]] = {
+    "request_timeout": {"type": "int", "default": 300},
+    "connect_timeout": {"type": "int", "default": 60},
+    "ca_cert": {"type": "path"},
+    "proxy": {"type": "str"},
 }
 
 
@@ -82,6 +92,19 @@ def check_vm(module: t.Any) -> None:
         module.fail_json(msg=f"tftp_port must be at most 65535, not {module.params['tftp_port']}")
 
 
+def make_duties(module: t.Any, arguments: t.Sequence[str] = ()) -> Duties:
+    """The agent's steps, on the host and with the controllers that ``module``'s options tell.
+
+    ``arguments`` are further ones of the command bbot-agent. Raises OptionsError.
+    """
+    params = module.params
+    given = ["--dump-machines", "--toolchain-name", params["toolchain"]]
+    for name in ("machines", "tftp", "state_dir", *CONTROLLER):
+        if params[name] is not None:
+            given += [f"--{name.replace('_', '-')}", str(params[name])]
+    return Duties(read_settings([*given, *arguments]), module_runner(module), Diagnostics(-1))
+
+
 def make_host(module: t.Any) -> Host:
     """The build host as ``module``'s options describe it."""
     params = module.params
@@ -92,7 +115,7 @@ def make_host(module: t.Any) -> Host:
         tftp=params["tftp"],
         state=params["state_dir"],
     )
-    if "bridge" not in params:
+    if "user" not in params:
         return host
     return dataclasses.replace(
         host,
@@ -134,6 +157,7 @@ def make_running(module: t.Any, host: Host, accelerator: Accelerator) -> Running
         ram=params["ram"],
         port=params["tftp_port"],
         hold=params["hold"],
+        patience=params.get("lock_timeout", 0),
         alive=make_alive(module),
         progress=host.report,
     )

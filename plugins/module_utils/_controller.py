@@ -117,9 +117,9 @@ class Transport:
         """The body of a successful answer, of at most ``limit`` bytes where it matters."""
         _check_library()
         try:
-            with _limited(self.request_timeout), requests.Session() as session:
+            with _limited(self.request_timeout):
                 for _dummy in range(_REDIRECTIONS):
-                    with self._send(session, url, body, headers) as answer:
+                    with self._send(url, body, headers) as answer:
                         target = _redirection(url, answer)
                         if target is None:
                             return _judge(answer, limit)
@@ -132,10 +132,8 @@ class Transport:
         except (requests.RequestException, TransportError, OSError, ValueError) as error:
             raise ControllerError(_words(error)) from error
 
-    def _send(
-        self, session: requests.Session, url: str, body: bytes, headers: dict[str, str]
-    ) -> requests.Response:
-        return session.post(
+    def _send(self, url: str, body: bytes, headers: dict[str, str]) -> requests.Response:
+        return requests.post(
             url,
             data=body,
             headers={

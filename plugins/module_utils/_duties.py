@@ -37,10 +37,10 @@ from ._machines import Machine, enumerate_machines, find_machine
 from ._manifest import ManifestError
 from ._options import Settings
 from ._priority import Question
-from ._records import MachineHeader, Result, Task, TaskRequest, TaskResponse
+from ._records import MachineHeader, Task, TaskRequest, TaskResponse
 from ._storage import Btrfs
 from ._suspended import Suspensions
-from ._task import Booking, Outcome, perform, task_lock
+from ._task import Booking, Outcome, faked, perform, task_lock
 from ._task_logs import logs_name, write_logs
 from ._tftp import Limits
 from ._toolchain import Toolchain, load_toolchain
@@ -264,8 +264,7 @@ class Duties:
             return {**bad, "reason": "interrupted", "logs": logs, "alarming": False}
         except (*EXPECTED, OSError) as error:
             reason = sentence(error)
-            with contextlib.suppress(JournalError):
-                self.journal.store(entry.id, Result.for_task(task), culprit="host", reason=reason)
+            booking.abort(task, reason)
             return {**bad, "reason": reason, "logs": logs}
         with contextlib.suppress(JournalError):
             self.journal.describe(
@@ -328,11 +327,7 @@ class Duties:
                 host, task, settings.toolchain_name, port, limits, alive, booking
             )
         if settings.fake_build:
-            reason = "no machine was asked for"
-            outcome = Outcome(Result.for_task(task), "none", reason, None, {}, {})
-            if booking is not None:
-                booking.journal.store(booking.entry, outcome.result, reason=outcome.reason)
-            return outcome
+            return faked(task, booking)
         toolchain = self.toolchain()
         machine = find_machine(enumerate_machines(host, toolchain), task.machine)
         if machine.bootstrapped is None:

@@ -317,7 +317,9 @@ class Journal:
             try:
                 yield db
             except BaseException:
-                db.execute("ROLLBACK")
+                # A full disk has rolled it back already.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
 

@@ -300,7 +300,7 @@ def read_settings(arguments: t.Sequence[str]) -> Settings:
 
     Raises OptionsError.
     """
-    parsed = vars(make_parser().parse_args(expand(arguments)))
+    parsed = vars(_parse(expand(arguments)))
     parsed.pop("options_file", None)
     values = {**dict.fromkeys(_FLAGS, False), "controllers": [], **parsed}
     for name in ("controllers", "trust", "openssl_option"):
@@ -311,6 +311,17 @@ def read_settings(arguments: t.Sequence[str]) -> Settings:
     if not settings.controllers and not (settings.dump_machines or settings.fake_request):
         raise OptionsError("controller url expected; see bbot-agent --help")
     return settings
+
+
+def _parse(words: t.Sequence[str]) -> argparse.Namespace:
+    parser = make_parser()
+    known = {option for action in parser._actions for option in action.option_strings}
+    for word in words:
+        option = word.partition("=")[0]
+        if option.startswith("--") and option not in known:
+            raise OptionsError(f"unknown option {option}; see bbot-agent --help")
+    # URLs may stand anywhere.
+    return parser.parse_intermixed_args(words)
 
 
 def expand(arguments: t.Sequence[str]) -> list[str]:
@@ -354,7 +365,7 @@ def _read_file(path: str) -> list[str]:
         if len(words) > limit:
             raise OptionsError(f"{place}: one option, or one URL, is expected on a line")
         try:
-            make_parser().parse_args(words)
+            _parse(words)
         except OptionsError as error:
             raise OptionsError(f"{place}: {error}") from error
         found += words

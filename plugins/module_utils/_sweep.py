@@ -58,14 +58,26 @@ def leased(host: Host, **facts: t.Any) -> t.Iterator[Lease]:
             raise
 
 
+def describe_dead(host: Host) -> list[str]:
+    """Whose leavings a sweep would clear away, for people to read."""
+    found = []
+    for lease in host.leases.stale():
+        found.append(_description(lease))
+        lease.abandon()
+    return found
+
+
+def _description(lease: Lease) -> str:
+    record = lease.record
+    what = f"{record.get('what', 'work')} of process {record.get('pid', '?')}"
+    return f"{what} on machine {record['machine']}" if record.get("machine") else what
+
+
 def sweep(host: Host) -> list[str]:
     """Clear away what dead owners have left; one line for each, for people to read."""
     done = []
     for lease in host.leases.stale():
-        record = lease.record
-        what = f"{record.get('what', 'work')} of process {record.get('pid', '?')}"
-        if record.get("machine"):
-            what += f" on machine {record['machine']}"
+        what = _description(lease)
         try:
             clear(host, lease)
         except (NetworkError, CommandError, StorageError, JournalError, OSError) as error:

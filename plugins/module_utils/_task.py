@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -47,6 +48,15 @@ class Booking:
 
     journal: Journal
     entry: int
+
+    def abort(self, task: Task, reason: str) -> None:
+        """Give the task the result of an aborted one, for the host's sake, if it has none yet.
+
+        A journal that cannot be written does not matter: the next recovery will do it.
+        """
+        with contextlib.suppress(JournalError):
+            result = Result.for_task(task)
+            self.journal.store(self.entry, result, culprit="host", reason=reason)
 
 
 def task_lock(host: Host, machine: Machine, purpose: str, running: Running | None = None) -> Lock:
@@ -101,8 +111,7 @@ def perform(
     """
     phases = Phases(host.report)
     if fake:
-        reason = "no machine was asked for"
-        return Outcome(Result.for_task(task), "none", reason, None, phases.seconds(), {})
+        return faked(task, booking)
     machine_logs = os.path.join(logs, "machine")
     os.makedirs(machine_logs, exist_ok=True)
     title = f"{task.name}/{task.version}"
@@ -162,6 +171,14 @@ def perform(
         artifacts = _collect(put, logs)
     phases.end()
     return Outcome(delivery.result, culprit, reason, failure, phases.seconds(), artifacts)
+
+
+def faked(task: Task, booking: Booking | None) -> Outcome:
+    """What bbot's `--fake-build` makes of a task."""
+    result, reason = Result.for_task(task), "no machine was asked for"
+    if booking is not None:
+        booking.journal.store(booking.entry, result, reason=reason)
+    return Outcome(result, "none", reason, None, {}, {})
 
 
 def _preparer(

@@ -36,12 +36,16 @@ requirements:
   - qemu-system-x86_64
   - nft
 options:
+  id:
+    description:
+      - The number in the journal of a task that M(bbot.agent.task_request) got. Its result is kept there, before the
+        machine goes, until M(bbot.agent.result_upload) or an agent has delivered it.
+    type: int
   task:
     description:
       - The task, as a manifest's text or as a mapping of the field names of bbot's task manifest, in which dashes may
         be written as underscores and fields that may repeat are lists.
     type: raw
-    required: true
   machine:
     description: Perform the task on this machine instead of the one that it names.
     type: str
@@ -85,6 +89,10 @@ options:
     description: How many bytes the guest may upload, in one file and in all.
     type: int
     default: 268435456
+  lock_timeout:
+    description: For how many seconds to wait while somebody else performs a task on the machine.
+    type: int
+    default: 0
   fail_on:
     description:
       - The least status with which the module fails. The result is returned all the same.
@@ -213,6 +221,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._accelerator import cho
 from ansible_collections.bbot.agent.plugins.module_utils._conversation import Interrupted
 from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
 from ansible_collections.bbot.agent.plugins.module_utils._host import Host, HostError
+from ansible_collections.bbot.agent.plugins.module_utils._journal import FILE, Entry, Journal
 from ansible_collections.bbot.agent.plugins.module_utils._machines import (
     Machine,
     enumerate_machines,
@@ -225,7 +234,12 @@ from ansible_collections.bbot.agent.plugins.module_utils._report import (
 )
 from ansible_collections.bbot.agent.plugins.module_utils._result_size import shorten
 from ansible_collections.bbot.agent.plugins.module_utils._sweep import sweep
-from ansible_collections.bbot.agent.plugins.module_utils._task import STARTUP, Outcome, perform
+from ansible_collections.bbot.agent.plugins.module_utils._task import (
+    STARTUP,
+    Booking,
+    Outcome,
+    perform,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._task_logs import (
     log_names,
     logs_name,
@@ -251,6 +265,16 @@ def read_task(params: t.Mapping[str, t.Any]) -> Task:
         if params["machine"]:
             task = dataclasses.replace(task, machine=params["machine"])
     return task.with_trust(params["trust"]) if params["trust"] else task
+
+
+def find_entry(journal: Journal, number: int) -> Entry:
+    """The task of this number in the journal; HostError if it is not to be performed."""
+    entry = journal.get(number)
+    if entry is None:
+        raise HostError(f"id: there is no task {number} in the journal {journal.path}")
+    if entry.state != "running":
+        raise HostError(f"id: task {number} has a result already, {entry.status}")
+    return entry
 
 
 def ready_machine(host: Host, toolchain: Toolchain, name: str) -> Machine:
@@ -291,7 +315,25 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
     host = _argspec.make_host(module)
     if not module.check_mode:
         sweep(host)
-    task = read_task(params)
+    if params["id"] is None:
+        return perform_task(module, host, read_task(params), None)
+    journal = Journal(os.path.join(host.state, FILE))
+    entry = find_entry(journal, params["id"])
+    booking = Booking(journal, entry.id)
+    task = read_task({**params, "task": entry.task})
+    try:
+        return perform_task(module, host, task, booking)
+    except (*EXPECTED, OSError) as error:
+        if not module.check_mode:
+            booking.abort(task, sentence(error))
+        raise
+
+
+def perform_task(
+    module: AnsibleModule, host: Host, task: Task, booking: Booking | None
+) -> tuple[dict[str, t.Any], Outcome | None]:
+    """Perform ``task``, or in check mode see that it could be; the result of the module."""
+    params = module.params
     files = check_files(params["files"])
     toolchain = load_toolchain(host, params["toolchain"])
     machine = ready_machine(host, toolchain, task.machine)
@@ -312,8 +354,22 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
     limit = params["upload_limit"]
     limits = Limits(upload_bytes=limit, total_upload_bytes=limit)
     outcome = perform(
-        host, task, machine, toolchain, running, waits, limits, logs, files, fake=params["fake"]
+        host,
+        task,
+        machine,
+        toolchain,
+        running,
+        waits,
+        limits,
+        logs,
+        files,
+        booking=booking,
+        fake=params["fake"],
     )
+    if booking is not None:
+        booking.journal.describe(
+            booking.entry, culprit=outcome.culprit, reason=outcome.reason, phases=outcome.phases
+        )
     shown = shorten(outcome.result, params["log_tail"])
     return {
         **found,
@@ -332,7 +388,8 @@ def main() -> None:
         argument_spec={
             **_argspec.HOST,
             **_argspec.VM,
-            "task": {"type": "raw", "required": True},
+            "id": {"type": "int"},
+            "task": {"type": "raw"},
             "machine": {"type": "str"},
             "trust": {"type": "list", "elements": "str", "default": []},
             "files": {
@@ -348,6 +405,7 @@ def main() -> None:
             "timeout": {"type": "int", "default": 1800},
             "retries": {"type": "int", "default": 2},
             "upload_limit": {"type": "int", "default": 268435456},
+            "lock_timeout": {"type": "int", "default": 0},
             "fail_on": {
                 "type": "str",
                 "choices": ["warning", "error", "abort", "abnormal", "never"],
@@ -356,6 +414,8 @@ def main() -> None:
             "log_tail": {"type": "int", "default": 4096},
             "fake": {"type": "bool", "default": False},
         },
+        mutually_exclusive=[("id", "task"), ("id", "machine")],
+        required_one_of=[("id", "task")],
         supports_check_mode=True,
     )
     _argspec.check_vm(module)

@@ -211,6 +211,10 @@ class BuildHost:
         mounts = Path("/proc/mounts").read_text()
         return found + [line for line in mounts.splitlines() if f" {self.root}" in line]
 
+    def leftovers_of_others(self) -> list[str]:
+        """The same while an agent is there that has nothing to do."""
+        return [line for line in self.leftovers() if not line.endswith(".lease")]
+
     def qemus(self) -> list[int]:
         """The processes of this host's machines."""
         mark = f"unix:{self.runtime}/".encode()

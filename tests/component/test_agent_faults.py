@@ -1,0 +1,247 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Agents killed without warning, at every point of a task: no result is lost, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import typing as t
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._records import Status
+from helpers import guest
+from helpers.agents import RunningAgent, entries, journal
+from helpers.build_host import BuildHost, make_task
+from helpers.controller import Controller, reset, status
+from helpers.waiting import until
+
+# A worker that lets us catch it at each point: it takes its time before and after its work.
+WORKER = (
+    guest.GET_TASK
+    + guest.tell("+update")
+    + "sleep 0.5\n"
+    + guest.result("status: success", "update-status: success", "update-log: built")
+    + guest.SLEEP
+)
+
+
+@pytest.fixture
+def worked(host: BuildHost, bootstrapped: Machine) -> BuildHost:
+    host.install_scripted(bootstrapped, WORKER)
+    return host
+
+
+class Moment:
+    """A point in the exchange with the controller at which the agent is to be killed.
+
+    While the exchange is held up, :meth:`wait` returns.
+    """
+
+    def __init__(self, controller: Controller, kind: str, done: bool) -> None:
+        self._come = threading.Event()
+        self._go_on = threading.Event()
+        self._wanted = (kind, done)
+        controller.told = self._told
+
+    def _told(self, kind: str, done: bool) -> None:
+        if (kind, done) == self._wanted and not self._come.is_set():
+            self._come.set()
+            self._go_on.wait(20)
+
+    def wait(self) -> None:
+        assert self._come.wait(60)
+
+    def go_on(self) -> None:
+        self._go_on.set()
+
+
+# When the agent is killed, whether a result has to arrive after that, and which. A task that
+# the agent had no time to note is the controller's to give again.
+POINTS: list[tuple[str, Status | None]] = [
+    ("says info: controller", Status.SUCCESS),
+    ("asked", None),
+    ("answered", None),
+    ("says accepted from", Status.ABORT),
+    ("says phase snapshot", Status.ABORT),
+    ("says phase start", Status.ABORT),
+    ("says phase first request", Status.ABORT),
+    ("says phase work", Status.ABORT),
+    (r"says \+update", Status.ABORT),
+    ("says phase upload", None),
+    ("says phase store", Status.SUCCESS),
+    ("says phase down", Status.SUCCESS),
+    ("says phase delete", Status.SUCCESS),
+    ("says hello/1.0 on machine tiny: success", Status.SUCCESS),
+    ("result sent", Status.SUCCESS),
+    ("result acknowledged", Status.SUCCESS),
+]
+
+
+@pytest.mark.parametrize(("point", "expected"), POINTS)
+def test_killed(worked: BuildHost, point: str, expected: Status | None) -> None:
+    with Controller() as controller:
+        moments = {
+            "asked": ("task", False),
+            "answered": ("task", True),
+            "result sent": ("result", False),
+            "result acknowledged": ("result", True),
+        }
+        moment = Moment(controller, *moments[point]) if point in moments else None
+        controller.tasks += [make_task()]
+        agent = RunningAgent(worked, controller)
+        with agent:
+            if moment is not None:
+                moment.wait()
+            else:
+                agent.says(point.removeprefix("says "))
+            agent.kill()
+        if moment is not None:
+            moment.go_on()
+        before = len(controller.arrivals)
+        until(lambda: not worked.qemus(), "the machine has died with its agent", 5)
+        if point == "answered" and not entries(worked):
+            # It knows nothing of the task: what the controller gave is lost to it.
+            controller.given.clear()
+        with RunningAgent(worked, controller):
+            if expected is not None or entries(worked):
+                until(lambda: bool(controller.arrivals), "a result has arrived", 60)
+            until(lambda: not journal(worked).queue(), "nothing waits to be delivered")
+            # Whatever was left is gone as soon as it works again.
+            until(lambda: not worked.leftovers_of_others(), "nothing is left", 10)
+            if not controller.arrivals:
+                controller.tasks += [make_task()]
+                until(lambda: bool(controller.arrivals), "the next task was performed", 60)
+        statuses = {arrival.result.status for arrival in controller.arrivals}
+        assert len(controller.arrivals) == 1
+        assert statuses <= ({expected} if expected else {Status.ABORT, Status.SUCCESS})
+        # Delivered once more only where the acknowledgement cannot have been noted.
+        if point not in ("result sent", "result acknowledged"):
+            assert controller.rejected == []
+        assert before <= 1
+
+
+def test_a_controller_that_is_down_for_the_whole_build(worked: BuildHost) -> None:
+    with Controller() as controller:
+        port = int(controller.base.rsplit(":", 1)[1].strip("/"))
+        controller.tasks += [make_task()]
+        agent = RunningAgent(worked, controller)
+        agent.__enter__()
+        agent.says("accepted from")
+        given = controller.given
+    # It is down now, and stays so over the end of the task and over a kill.
+    try:
+        line = agent.says("error: unable to upload result to .*: .*[Rr]efused")
+        assert line.count("error") == 1
+        until(lambda: bool(entries(worked)) and entries(worked)[0].attempts > 0, "it was noted")
+    finally:
+        agent.kill()
+    (entry,) = entries(worked)
+    assert (entry.state, entry.status, entry.attempts >= 1) == ("queued", "success", True)
+    with Controller(port=port) as controller:
+        controller.given.update(given)
+        with RunningAgent(worked, controller) as agent:
+            until(lambda: bool(controller.arrivals), "the result has arrived", 30)
+        assert controller.arrivals[0].result.status is Status.SUCCESS
+    assert entries(worked)[0].state == "delivered"
+
+
+def test_refusals_of_a_result_are_not_the_end(worked: BuildHost) -> None:
+    with Controller() as controller:
+        for fault in (reset, status(503, "come back\nlater"), status(404)):
+            controller.fault("result", fault)
+        controller.tasks += [make_task()]
+        with RunningAgent(worked, controller) as agent:
+            agent.says("accepted from")
+            for count in range(1, 4):
+                agent.says("unable to upload result", count=count)
+                # We do not want to wait as long as it does.
+                number = entries(worked)[0].id
+                journal(worked).failed(number, "impatient", 0)
+                _hurry(worked)
+            until(lambda: bool(controller.arrivals), "the result has arrived", 30)
+        assert len(controller.arrivals) == 1
+        said = [line for line in agent.lines if "unable to upload result" in line]
+        assert "HTTP 503 Service Unavailable: come back later" in said[1]
+
+
+def _hurry(host: BuildHost) -> None:
+    """Have the agent look at its queue: a change of the machines wakes it up."""
+    place = host.volume / "hurry"
+    place.mkdir(exist_ok=True)
+    place.rmdir()
+
+
+@pytest.fixture
+def small(worked: BuildHost) -> t.Iterator[BuildHost]:
+    """The same with its state on a file system of a MiB."""
+    worked.state.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(worked.state)]
+    subprocess.run(["mount", *options], check=True)
+    try:
+        yield worked
+    finally:
+        subprocess.run(["umount", "--lazy", str(worked.state)], check=True)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_disk_that_is_full_when_the_result_is_stored(small: BuildHost, killed: bool) -> None:
+    filler = small.state / "filler"
+    with Controller() as controller:
+        controller.tasks += [make_task()]
+        with RunningAgent(small, controller) as agent:
+            agent.says("phase work")
+            with (
+                pytest.raises(OSError, match="No space"),
+                filler.open("wb", buffering=0) as file,
+            ):
+                while True:
+                    file.write(b"x" * 4096)
+            agent.says("error: .*journal.sqlite cannot be used: .*full; trying again in 1 s")
+            assert len(small.qemus()) == 1
+            if killed:
+                agent.kill()
+            filler.unlink()
+            if not killed:
+                until(lambda: bool(controller.arrivals), "the result has arrived", 30)
+        if killed:
+            with RunningAgent(small, controller):
+                until(lambda: bool(controller.arrivals), "the result has arrived", 30)
+        assert controller.arrivals[0].result.status is Status.SUCCESS
+    assert [line for line in small.leftovers() if not line.startswith("tmpfs ")] == []
+
+
+def test_sigterm_leaves_a_clean_host(worked: BuildHost) -> None:
+    with Controller() as controller:
+        controller.tasks += [make_task()]
+        with RunningAgent(worked, controller) as agent:
+            agent.says(r"\+update")
+            assert agent.end(timeout=10) == 0
+        worked.assert_clean()
+        # The last words reached the controller.
+        assert [arrival.result.status for arrival in controller.arrivals] == [Status.ABORT]
+    assert entries(worked)[0].reason == "the agent was interrupted"
+
+
+def test_another_agent_s_work_is_left_alone(worked: BuildHost, bootstrapped: Machine) -> None:
+    worked.install_scripted(bootstrapped, guest.GET_TASK + guest.SLEEP, "slow")
+    with Controller() as controller:
+        controller.tasks += [make_task(name="slow", machine="slow")]
+        with RunningAgent(worked, controller) as first:
+            first.says("slow/1.0 on machine slow: phase work")
+            controller.tasks += [make_task()]
+            # A second one with the same toolchain: it performs what the first one cannot.
+            with RunningAgent(worked, controller) as second:
+                second.says("hello/1.0 on machine tiny: success")
+                os.kill(second.process.pid, signal.SIGKILL)
+                second.process.wait()
+                with RunningAgent(worked, controller) as third:
+                    third.says("cleared away the dead agent of process")
+                    until(lambda: not journal(worked).queue(), "its result was delivered")
+                    assert len(worked.qemus()) == 1
+        assert {arrival.result.name for arrival in controller.arrivals} == {"hello", "slow"}
