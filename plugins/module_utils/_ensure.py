@@ -36,7 +36,7 @@ class Ensured:
     """A machine after the attempt to have it current; ``failure`` if that failed softly.
 
     ``changed`` says whether it was bootstrapped, saved for warm starts or, unlinked,
-    deleted.
+    deleted; ``unsaved`` is why it could not be saved though that was wanted, else empty.
     """
 
     machine: Machine
@@ -44,6 +44,7 @@ class Ensured:
     failure: SoftFailure | None
     phases: dict[str, float]
     logs: str | None = None
+    unsaved: str = ""
 
 
 def planned(host: Host, machine: Machine) -> t.Literal["bootstrap", "delete", "none"]:
@@ -93,8 +94,10 @@ def ensure(
             _delete(host, machine)
             return Ensured(machine, True, None, {})
         if not machine.to_bootstrap:
-            saved = not fake and _save_warm(host, machine, toolchain, running, waits, logs, phases)
-            return Ensured(machine, saved, None, phases.seconds(), logs if saved else None)
+            if fake or not _warm.wanted(host, machine, toolchain, running):
+                return Ensured(machine, False, None, {})
+            unsaved = _save(host, machine, toolchain, running, waits, logs, phases)
+            return Ensured(machine, not unsaved, None, phases.seconds(), logs, unsaved)
 
         host.report(f"bootstrapping machine {machine.name}: {'; '.join(machine.reasons)}")
         os.makedirs(logs, exist_ok=True)
@@ -130,9 +133,10 @@ def ensure(
                 host.storage.rename(work, path)
                 lease.note(snapshot=None)
         machine = look(host, machine.volume, machine.name, toolchain)
-        if not fake:
-            _save_warm(host, machine, toolchain, running, waits, logs, phases)
-        return Ensured(machine, True, None, phases.seconds(), logs)
+        unsaved = ""
+        if not fake and _warm.wanted(host, machine, toolchain, running):
+            unsaved = _save(host, machine, toolchain, running, waits, logs, phases)
+        return Ensured(machine, True, None, phases.seconds(), logs, unsaved)
 
 
 def _delete(host: Host, machine: Machine) -> None:
@@ -141,7 +145,7 @@ def _delete(host: Host, machine: Machine) -> None:
         host.storage.delete(path)
 
 
-def _save_warm(
+def _save(
     host: Host,
     machine: Machine,
     toolchain: Toolchain,
@@ -149,10 +153,8 @@ def _save_warm(
     waits: Waits,
     logs: str,
     phases: Phases,
-) -> bool:
-    """Make the template of ``machine`` if one is wanted; whether there is a new one."""
-    if not _warm.wanted(host, machine, toolchain, running):
-        return False
+) -> str:
+    """Make the template of ``machine``; why that was not possible, else nothing."""
     host.report(f"saving machine {machine.name} for warm starts")
     place = os.path.join(logs, "template")
     try:
@@ -162,7 +164,7 @@ def _save_warm(
         reason = str(error)
     if reason:
         host.report(f"warning: machine {machine.name} has no warm starts: {reason}")
-    return not reason
+    return reason
 
 
 def _fit(
