@@ -75,6 +75,18 @@ options:
         The machine is then thrown away.
     type: int
     default: 0
+  warm:
+    description:
+      - The machines that start warm, by name, or by a pattern such as V(debian*).
+      - The bootstrap of such a machine saves it once, running, at the moment when its worker asks for a task.
+        A task resumes a clone of that instead of booting, within a fraction of a second.
+      - A saved machine fits the QEMU, the CPU, the number of CPUs and the memory that it was saved with, and the very
+        bootstrap. Where it does not fit, or is damaged, the task boots its machine, and a warning says why.
+      - The worker of the machine must know that it may be resumed, as the one of the role P(bbot.agent.toolchain#role)
+        does. Machines with another one are not saved.
+    type: list
+    elements: str
+    default: []
   progress_file:
     description:
       - A file on the build host that lines on the progress are appended to.

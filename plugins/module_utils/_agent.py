@@ -27,7 +27,6 @@ import typing as t
 from ._command import Runner
 from ._diagnostics import Diagnostics
 from ._duties import Duties
-from ._ensure import planned
 from ._failures import EXPECTED, sentence
 from ._jobs import Job, JobError
 from ._journal import JournalError
@@ -309,11 +308,12 @@ class Agent:
                 return
             if machine.bootstrapped_path in busy or self._bad_machines.waits(_key(machine)):
                 continue
-            action = planned(self._duties.host, machine)
+            action = self._duties.plan(machine)
             if action == "none":
                 continue
             place = self._place()
-            self._say.info(f"machine {machine.name}: {action} ({'; '.join(machine.reasons)})")
+            why = f" ({'; '.join(machine.reasons)})" if machine.reasons else ""
+            self._say.info(f"machine {machine.name}: {action}{why}")
 
             job = Job(
                 f"bootstrap of {machine.name}",
@@ -326,9 +326,12 @@ class Agent:
         try:
             result = bootstrap.job.result()
         except JobError as error:
-            result = {"failure": str(error), "busy": False, "logs": None}
+            result = {"failure": str(error), "busy": False, "unsaved": "", "logs": None}
         failure = result["failure"]
-        if failure is None:
+        if failure is None and result["unsaved"]:
+            # It is of use all the same; the reason has been told.
+            self._bad_machines.failed(_key(machine), result["unsaved"])
+        elif failure is None:
             self._bad_machines.succeeded(_key(machine))
             self._say.info(f"machine {machine.name}: done")
         elif result["busy"]:

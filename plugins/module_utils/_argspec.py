@@ -44,6 +44,7 @@ VM: dict[str, dict[str, t.Any]] = {
     "ram": {"type": "int", "default": 1048576},
     "tftp_port": {"type": "int", "default": 0},
     "hold": {"type": "int", "default": 0},
+    "warm": {"type": "list", "elements": "str", "default": []},
     "progress_file": {"type": "path"},
     "lease_file": {"type": "path"},
     "lease_timeout": {"type": "int", "default": 120},
@@ -160,6 +161,7 @@ def make_running(module: t.Any, host: Host, accelerator: Accelerator) -> Running
         patience=params.get("lock_timeout", 0),
         alive=make_alive(module),
         progress=host.report,
+        warm=params["warm"],
     )
 
 

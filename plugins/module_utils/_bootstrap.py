@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import os
 import typing as t
 
@@ -48,6 +49,8 @@ class Running:
     ``ram`` is in KiB, ``hold`` in seconds; see Talk for ``alive``, ``progress``
     and ``port``. ``patience`` is for how many seconds to wait for a machine on which
     somebody else performs a task. ``park`` suspends machines that failed softly.
+    ``warm`` are the machines, by name or pattern, that tasks resume from a saved state
+    instead of booting them.
     """
 
     accelerator: Accelerator
@@ -59,6 +62,11 @@ class Running:
     park: Park | None = None
     alive: t.Callable[[], bool] = lambda: True
     progress: t.Callable[[str], None] = lambda _line: None
+    warm: t.Sequence[str] = ()
+
+    def starts_warm(self, name: str) -> bool:
+        """Whether tasks resume the machine ``name``."""
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.warm)
 
     def parking(
         self, host: Host, lease: Lease, what: str, logs: str

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import secrets
 import selectors
 import socket
 import time
@@ -29,13 +30,21 @@ from ._locks import Lease
 from ._manifest import sanitize
 from ._network import bridge_address
 from ._phases import Phases
-from ._tftp import Event, Limits, Server
-from ._vm import Hardware, Vm
+from ._template import Clone, TemplateError
+from ._tftp import Event, HeldRequest, Limits, Server
+from ._tftp_packets import parse_request
+from ._vm import Hardware, Vm, VmError
 
 # Bytes of console and of progress that are kept: a guest may write without end.
 _CHANNEL_LIMIT = 16 << 20
 # How often, in seconds, to look whether we are still wanted.
 _ALIVE_INTERVAL = 1.0
+
+# What our worker asks for first. Only a machine that was resumed is given it: the time and
+# random bytes, which it cannot have of its own. bbot knows nothing of it and offers no such file.
+RESUMED = "resumed"
+# How long, in seconds, a resumed machine may take to the first sign of life.
+_RESUME = 30.0
 
 
 class Interrupted(Exception):
@@ -69,6 +78,19 @@ class SoftFailure:
     message: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """How a machine came up: ``warm`` if it was resumed, else it was booted.
+
+    ``seconds`` are those from QEMU's start to the first sign of its guest.
+    ``reason`` is why it was booted although it was to be resumed, else empty.
+    """
+
+    warm: bool
+    seconds: float
+    reason: str
+
+
 @dataclasses.dataclass
 class Talk:
     """What a conversation is about.
@@ -80,7 +102,8 @@ class Talk:
     guest is asked to shut down, else its plug is pulled. ``alive`` says whether
     the outcome is still wanted. ``park`` suspends a machine that failed softly to
     disk, for inspection; without it ``hold`` is for how many seconds to keep it
-    suspended in memory.
+    suspended in memory. ``resume`` makes a clone to resume instead of booting, or
+    raises TemplateError; ``started`` is told how the machine came up.
     """
 
     what: str
@@ -98,6 +121,8 @@ class Talk:
     park: t.Callable[[Vm, SoftFailure], None] | None = None
     alive: t.Callable[[], bool] = lambda: True
     progress: t.Callable[[str], None] = lambda _line: None
+    resume: t.Callable[[], Clone] | None = None
+    started: t.Callable[[Start], None] = lambda _start: None
 
 
 class _Channel:
@@ -142,21 +167,27 @@ class _Channel:
 class _Boot:
     """One machine, booted once, and the loop that serves it."""
 
-    def __init__(self, vm: Vm, server: Server, talk: Talk) -> None:
+    def __init__(
+        self,
+        vm: Vm,
+        server: Server,
+        progress: t.Callable[[str], None],
+        alive: t.Callable[[], bool],
+    ) -> None:
         self.vm = vm
         self._server = server
-        self._talk = talk
+        self._progress = progress
+        self._alive = alive
         self._selector = selectors.DefaultSelector()
         self._channels: list[_Channel] = []
 
-    def listen(self) -> None:
-        """Begin to listen to the started machine."""
-        logs = self._talk.logs
+    def listen(self, logs: str) -> None:
+        """Begin to listen to the started machine; what it says goes to the folder ``logs``."""
         self._selector.register(self._server.fileno(), selectors.EVENT_READ, None)
         self._selector.register(self.vm.fileno(), selectors.EVENT_READ, None)
         for sock, name, line in (
             (self.vm.console, "console.log", None),
-            (self.vm.progress, "progress.log", self._talk.progress),
+            (self.vm.progress, "progress.log", self._progress),
         ):
             channel = _Channel(sock, os.path.join(logs, name), line)
             self._channels.append(channel)
@@ -175,7 +206,7 @@ class _Boot:
             now = time.monotonic()
             if now >= deadline:
                 return "timeout"
-            if not self._talk.alive():
+            if not self._alive():
                 raise Interrupted
             wake = [deadline, now + _ALIVE_INTERVAL]
             if (due := self._server.deadline()) is not None:
@@ -211,11 +242,20 @@ def converse(
     either way but the directory that ``talk.prepare`` made. Raises VmError,
     NetworkError, CommandError, TftpError, HostError, LockError and Interrupted.
     """
+    reason = ""
+    if talk.resume is not None:
+        phases.begin("snapshot")
+        failure = _resume(host, lease, accelerator, talk, phases, talk.resume)
+        if failure is None or failure.kind != "mis-boot":
+            phases.end()
+            return failure
+        reason = failure.message
+        host.report(f"warning: the machine is booted, not resumed: {reason}")
     attempt = 0
     while True:
         phases.begin("snapshot" if talk.what == "build" else "prepare")
         hardware = talk.prepare(attempt)
-        failure = _attempt(host, lease, accelerator, talk, phases, hardware, attempt)
+        failure = _attempt(host, lease, accelerator, talk, phases, hardware, attempt, reason)
         if failure is None or failure.kind != "mis-boot":
             phases.end()
             return failure
@@ -226,6 +266,27 @@ def converse(
         attempt += 1
 
 
+def _resume(
+    host: Host,
+    lease: Lease,
+    accelerator: Accelerator,
+    talk: Talk,
+    phases: Phases,
+    make_clone: t.Callable[[], Clone],
+) -> SoftFailure | None:
+    """Resume a clone and talk; a failure of kind `mis-boot` asks for a boot instead."""
+    try:
+        clone = make_clone()
+    except TemplateError as error:
+        return SoftFailure("mis-boot", str(error))
+    try:
+        hurried = dataclasses.replace(talk.waits, startup=min(talk.waits.startup, _RESUME))
+        talk = dataclasses.replace(talk, waits=hurried)
+        return _attempt(host, lease, accelerator, talk, phases, clone.hardware, 0, clone=clone)
+    finally:
+        os.close(clone.ram)
+
+
 def _attempt(
     host: Host,
     lease: Lease,
@@ -234,22 +295,34 @@ def _attempt(
     phases: Phases,
     hardware: Hardware,
     attempt: int,
+    reason: str = "",
+    clone: Clone | None = None,
 ) -> SoftFailure | None:
-    """Boot once and talk; a failure of kind `mis-boot` asks for another attempt."""
-    requested: list[Event] = []
+    """Boot once, or resume, and talk; a failure of kind `mis-boot` asks for another attempt."""
+    signs: list[Event] = []
     awaited = os.path.basename(talk.awaited)
-    phases.begin("start")
+    phases.begin("resume" if clone else "start")
+    began = time.monotonic()
     address = str(bridge_address(host.bridge).ip)
 
     def note(event: Event) -> None:
+        name = event.name.lstrip("/")
         if event.kind == "request":
             # Nobody but this machine has a business here from now on.
             server.peer = event.peer[0]
-            requested.append(event)
-        ours = event.operation == "put" and event.name.lstrip("/") == awaited
+            if clone and name == RESUMED:
+                _write_resumed(talk.get_root)
+        # The request of a clone is an old one: it lives when it has taken the answer.
+        if event.kind == ("done" if clone else "request"):
+            if not signs:
+                lease.note(address=event.peer[0])
+                seconds = round(time.monotonic() - began, 3)
+                talk.started(Start(warm=bool(clone), seconds=seconds, reason=reason))
+            signs.append(event)
+        ours = event.operation == "put" and name == awaited
         if ours and event.kind == "request":
             phases.begin("upload")
-        if event.kind in ("failed", "refused"):
+        if event.kind in ("failed", "refused") and name != RESUMED:
             host.report(f"warning: tftp {event.operation} {event.name}: {event.error}")
             if ours:
                 phases.begin("work")
@@ -267,15 +340,80 @@ def _attempt(
         )
         vm = Vm(host, lease, hardware, accelerator, talk.logs)
         stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
-        vm.start(address, server.port)
-        boot = _Boot(vm, server, talk)
+        if clone is None:
+            vm.start(address, server.port)
+        else:
+            try:
+                vm.start(address, server.port, state=clone.state, ram=clone.ram)
+            except VmError as error:
+                return SoftFailure("mis-boot", str(error))
+        boot = _Boot(vm, server, talk.progress, talk.alive)
         stack.callback(boot.close)
-        boot.listen()
-        failure = _talk(boot, talk, phases, lambda: bool(requested), attempt)
+        boot.listen(talk.logs)
+        if clone is not None:
+            vm.resume()
+            server.release(clone.held)
+        failure = _talk(boot, talk, phases, lambda: bool(signs), attempt)
         if failure is not None and failure.kind != "mis-boot":
             _keep(host, boot, talk, phases, failure)
         phases.begin("down")
     return failure
+
+
+def _write_resumed(directory: str) -> None:
+    """Write what a machine that was resumed cannot have of its own; see RESUMED."""
+    text = f": 1\ntime: {time.time():.6f}\nseed: {secrets.token_hex(64)}\n"
+    path = os.path.join(directory, RESUMED)
+    with open(path, "w", encoding="utf-8", opener=_open_private) as file:
+        file.write(text)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@contextlib.contextmanager
+def hold_first_request(
+    host: Host,
+    lease: Lease,
+    accelerator: Accelerator,
+    hardware: Hardware,
+    ram: int,
+    logs: str,
+    *,
+    startup: float,
+    port: int,
+    alive: t.Callable[[], bool],
+) -> t.Iterator[tuple[Vm, HeldRequest]]:
+    """Boot ``hardware``, its RAM in the file ``ram``, up to its first request: it stays unanswered.
+
+    The machine goes down at the end of the with statement. Raises TemplateError if the
+    guest does not ask for RESUMED first, and what converse() does.
+    """
+    address = str(bridge_address(host.bridge).ip)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(
+            Server(address, port, get_root=None, put_root=None, hold=lambda _event: True)
+        )
+        vm = Vm(host, lease, hardware, accelerator, logs)
+        stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
+        vm.start(address, server.port, ram=ram)
+        boot = _Boot(vm, server, lambda _line: None, alive)
+        stack.callback(boot.close)
+        boot.listen(logs)
+        outcome = boot.serve(lambda: bool(server.held), startup)
+        if outcome == "timeout":
+            raise VmError(f"it sent no request within {startup:g} s that it can be saved at")
+        if outcome == "ended":
+            raise VmError("it ended before the request that it is to be saved at")
+        held = server.held[0]
+        name = parse_request(held.datagram).name
+        if name.lstrip("/") != RESUMED:
+            raise TemplateError(
+                f"its worker asks for {name!r} first and not for {RESUMED!r}, so it would not "
+                "notice that it was resumed"
+            )
+        yield vm, held
 
 
 def _talk(

@@ -18,7 +18,7 @@ import socket
 import time
 import typing as t
 
-from . import _bootstrap, _task
+from . import _bootstrap, _task, _warm
 from ._accelerator import Accelerator, choose
 from ._auth import AuthError, Identity, Key
 from ._bootstrap import Running
@@ -27,7 +27,7 @@ from ._controller import ControllerError, Transport, explain
 from ._conversation import Interrupted, Waits
 from ._delivery import deliver
 from ._diagnostics import Diagnostics
-from ._ensure import ensure
+from ._ensure import ensure, planned
 from ._failures import EXPECTED, sentence
 from ._fake import perform_by_hand
 from ._host import Host, HostError
@@ -116,6 +116,17 @@ class Duties:
         """The machines of this host. Raises HostError."""
         return enumerate_machines(self.host, self.toolchain())
 
+    def plan(self, machine: Machine) -> str:
+        """What bootstrap() would do to ``machine``: planned(), or `save` it for warm starts.
+
+        Raises StorageError, and CommandError without QEMU.
+        """
+        action = planned(self.host, machine)
+        if action != "none" or not self.settings.warm or self.settings.fake_bootstrap:
+            return action
+        running = self._running(lambda: True, self.host)
+        return "save" if _warm.wanted(self.host, machine, self.toolchain(), running) else action
+
     def free(self, machine: Machine) -> bool:
         """Whether nobody performs a task on ``machine``."""
         return not task_lock(self.host, machine, "look at it").held()
@@ -134,6 +145,7 @@ class Duties:
             self.accelerator,
             **{"cpu": settings.cpu, **more},
             ram=settings.ram,
+            warm=settings.warm,
             park=self.suspensions.park if settings.suspend_max else None,
             alive=alive,
             progress=host.report,
@@ -151,9 +163,9 @@ class Duties:
         """Have ``machine`` bootstrapped.
 
         Returns `failure`, in words or None, `busy` if somebody else is about to do it,
-        `changed`, and the folder of `logs`.
+        `changed`, `unsaved`, why the machine has no warm starts, and the folder of `logs`.
         """
-        bad = {"busy": False, "changed": False}
+        bad = {"busy": False, "changed": False, "unsaved": ""}
         settings, toolchain = self.settings, self.toolchain()
         name = logs_name(f"bootstrap-{machine.name}-{toolchain.name}")
         logs = os.path.join(settings.log_dir, name)
@@ -178,7 +190,8 @@ class Duties:
         except (*EXPECTED, Interrupted, OSError) as error:
             return {**bad, "failure": sentence(error), "logs": logs}
         failure = done.failure.message if done.failure else None
-        return {"failure": failure, "busy": False, "changed": done.changed, "logs": done.logs}
+        return {**bad, "failure": failure, "changed": done.changed, "unsaved": done.unsaved,
+                "logs": done.logs}  # fmt: skip
 
     def ask(
         self, questions: t.Sequence[Question], headers: t.Mapping[str, MachineHeader]

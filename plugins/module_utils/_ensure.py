@@ -13,15 +13,18 @@ import os
 import time
 import typing as t
 
+from . import _template, _warm
 from ._bootstrap import Running, bootstrap
 from ._conversation import SoftFailure, Waits
-from ._host import Host
+from ._host import Host, HostError
+from ._locks import LockError
 from ._machines import PROTOCOL, Machine, compare, look, read_machine, resolve
 from ._phases import Phases
 from ._records import BootstrappedMachine, MachineManifest
-from ._storage import StorageError
+from ._storage import StorageError, flush
 from ._sweep import leased
 from ._toolchain import Toolchain
+from ._vm import VmError
 
 # How often a snapshot of a revision that is replaced meanwhile is tried, a second
 # apart (bbot's agent).
@@ -32,7 +35,8 @@ _SNAPSHOT_TRIES = 11
 class Ensured:
     """A machine after the attempt to have it current; ``failure`` if that failed softly.
 
-    ``changed`` says whether it was bootstrapped or, unlinked, deleted.
+    ``changed`` says whether it was bootstrapped, saved for warm starts or, unlinked,
+    deleted; ``unsaved`` is why it could not be saved though that was wanted, else empty.
     """
 
     machine: Machine
@@ -40,15 +44,25 @@ class Ensured:
     failure: SoftFailure | None
     phases: dict[str, float]
     logs: str | None = None
+    unsaved: str = ""
 
 
 def planned(host: Host, machine: Machine) -> t.Literal["bootstrap", "delete", "none"]:
-    """What ensure() would do to ``machine``. Raises StorageError."""
+    """What ensure() would do to ``machine``. Raises StorageError.
+
+    Besides, it saves a machine that is to start warm; see _warm.wanted().
+    """
     if machine.to_bootstrap:
         return "bootstrap"
-    if machine.state == "unlinked" and host.storage.info(machine.bootstrapped_path) is not None:
+    if machine.state == "unlinked" and _remains(host, machine):
         return "delete"
     return "none"
+
+
+def _remains(host: Host, machine: Machine) -> list[str]:
+    """What there is of the bootstrapped ``machine``, in the order of its deletion."""
+    places = [*_template.places(machine), machine.bootstrapped_path]
+    return [path for path in places if host.storage.info(path) is not None]
 
 
 def ensure(
@@ -64,9 +78,10 @@ def ensure(
 ) -> Ensured:
     """Bootstrap ``machine`` unless that is not needed, and delete what an unlinked one left.
 
-    ``logs`` is a directory that is made if there is something to log. Raises
-    LockError while somebody else bootstraps it, StorageError, ManifestError, and
-    what bootstrap() raises.
+    A machine that is to start warm gets its template, too; where that is not possible it
+    is current all the same, and the reason is reported. ``logs`` is a directory that is
+    made if there is something to log. Raises LockError while somebody else bootstraps it,
+    StorageError, ManifestError, and what bootstrap() raises.
     """
     phases = Phases(host.report)
     name = f"bootstrap-{machine.volume}-{machine.name}-{toolchain.name}"
@@ -76,10 +91,13 @@ def ensure(
         machine = look(host, machine.volume, machine.name, toolchain)
         path = machine.bootstrapped_path
         if planned(host, machine) == "delete":
-            host.storage.delete(path)
+            _delete(host, machine)
             return Ensured(machine, True, None, {})
         if not machine.to_bootstrap:
-            return Ensured(machine, False, None, {})
+            if fake or not _warm.wanted(host, machine, toolchain, running):
+                return Ensured(machine, False, None, {})
+            unsaved = _save(host, machine, toolchain, running, waits, logs, phases)
+            return Ensured(machine, not unsaved, None, phases.seconds(), logs, unsaved)
 
         host.report(f"bootstrapping machine {machine.name}: {'; '.join(machine.reasons)}")
         os.makedirs(logs, exist_ok=True)
@@ -109,14 +127,44 @@ def ensure(
                 return Ensured(machine, False, outcome, phases.seconds(), logs)
             with phases.during("publish"):
                 _write(os.path.join(work, "manifest"), outcome.to_text())
-                _flush(work)
+                flush(work)
                 host.storage.set_read_only(work, True)
-                if host.storage.info(path) is not None:
-                    host.storage.delete(path)
+                _delete(host, machine)
                 host.storage.rename(work, path)
                 lease.note(snapshot=None)
         machine = look(host, machine.volume, machine.name, toolchain)
-        return Ensured(machine, True, None, phases.seconds(), logs)
+        unsaved = ""
+        if not fake and _warm.wanted(host, machine, toolchain, running):
+            unsaved = _save(host, machine, toolchain, running, waits, logs, phases)
+        return Ensured(machine, True, None, phases.seconds(), logs, unsaved)
+
+
+def _delete(host: Host, machine: Machine) -> None:
+    """Delete what there is of the bootstrapped ``machine``, its template first."""
+    for path in _remains(host, machine):
+        host.storage.delete(path)
+
+
+def _save(
+    host: Host,
+    machine: Machine,
+    toolchain: Toolchain,
+    running: Running,
+    waits: Waits,
+    logs: str,
+    phases: Phases,
+) -> str:
+    """Make the template of ``machine``; why that was not possible, else nothing."""
+    host.report(f"saving machine {machine.name} for warm starts")
+    place = os.path.join(logs, "template")
+    try:
+        reason = _warm.make(host, machine, toolchain, running, waits, place, phases)
+    except (HostError, LockError, StorageError, VmError, OSError) as error:
+        phases.end()
+        reason = str(error)
+    if reason:
+        host.report(f"warning: machine {machine.name} has no warm starts: {reason}")
+    return reason
 
 
 def _fit(
@@ -156,15 +204,3 @@ def _write(path: str, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(f"{path}.new", path)
-
-
-def _flush(directory: str) -> None:
-    """Have the files in ``directory`` on disk: a power cut must not empty a published machine."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False):
-                fd = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)

@@ -152,18 +152,37 @@ def resolve(link: str) -> str:
 
 def read_machine(directory: str) -> MachineManifest:
     """The machine manifest in ``directory``; OSError or ManifestError if it is not usable."""
-    path = os.path.join(directory, "manifest")
-    with open(path, "rb") as file:
-        return MachineManifest.parse(file.read(), path)
+    return _read(os.path.join(directory, "manifest"), MachineManifest)
 
 
 def _read_bootstrapped(directory: str) -> BootstrappedMachine | None:
-    path = os.path.join(directory, "manifest")
     try:
-        with open(path, "rb") as file:
-            return BootstrappedMachine.parse(file.read(), path)
+        return _read(os.path.join(directory, "manifest"), BootstrappedMachine)
     except FileNotFoundError:
         return None
+
+
+_Record = t.TypeVar("_Record", MachineManifest, BootstrappedMachine)
+
+# What was read last from a file, and what the file looked like then. Whoever looks again and
+# again at hundreds of machines, of which none has changed, parses nothing.
+_known: dict[str, tuple[tuple[int, ...], MachineManifest | BootstrappedMachine]] = {}
+_MOST_KNOWN = 2000
+
+
+def _read(path: str, kind: type[_Record]) -> _Record:
+    # What is replaced between this and the reading is read again the next time.
+    stat = os.stat(path)
+    mark = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    former, known = _known.get(path, ((), None))
+    if former == mark and isinstance(known, kind):
+        return known
+    with open(path, "rb") as file:
+        record = kind.parse(file.read(), path)
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[path] = (mark, record)
+    return record
 
 
 def compare(

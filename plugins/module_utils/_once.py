@@ -15,7 +15,6 @@ import sys
 from ._command import Runner
 from ._diagnostics import Diagnostics
 from ._duties import Duties
-from ._ensure import planned
 from ._failures import EXPECTED, sentence
 from ._host import HostError
 from ._jobs import Wanted
@@ -82,7 +81,7 @@ def _machines(duties: Duties, say: Diagnostics, wanted: Wanted) -> dict[str, Mac
     if fake is not None:
         return {fake.name: fake}
     for machine in duties.machines():
-        if planned(duties.host, machine) != "none":
+        if duties.plan(machine) != "none":
             failure = duties.bootstrap(machine, 0, wanted)["failure"]
             if failure is not None:
                 say.error(f"machine {machine.name} is not available: {failure}")

@@ -41,6 +41,7 @@ class Settings:
     instance_max: int
     cpu: int
     ram: int
+    warm: tuple[str, ...]
     accelerator: str
     machines: str
     tftp: str
@@ -217,6 +218,8 @@ def _add_machines(group: argparse._ActionsContainer) -> None:
     add("--instance-max", type=_number(1), default=1, metavar="N", help="how many tasks at once")
     add("--cpu", type=_number(1), default=1, metavar="N", help="CPUs of a machine")
     add("--ram", type=_number(16384), default=1048576, metavar="KIB", help="memory of a machine")
+    add("--warm", action="append", default=[], metavar="PATTERN",
+        help="save the machines of these names, running, and resume them for tasks")  # fmt: skip
     add("--accelerator", choices=("auto", "kvm", "tcg"), default="auto", help="how guests run")
     add_places(group)
     add("--tftp-port", type=_number(0, 65535), default=0, metavar="PORT",
@@ -303,7 +306,7 @@ def read_settings(arguments: t.Sequence[str]) -> Settings:
     parsed = vars(_parse(expand(arguments)))
     parsed.pop("options_file", None)
     values = {**dict.fromkeys(_FLAGS, False), "controllers": [], **parsed}
-    for name in ("controllers", "trust", "openssl_option"):
+    for name in ("controllers", "warm", "trust", "openssl_option"):
         values[name] = tuple(values[name])
     if isinstance(values["toolchain_ver"], str):
         values["toolchain_ver"] = StandardVersion.parse(values["toolchain_ver"])

@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
+from . import _template
 from ._accelerator import Accelerator
+from ._conversation import Start
 from ._machines import Machine
 from ._toolchain import Toolchain
 
@@ -28,7 +31,30 @@ def describe_machine(machine: Machine) -> dict[str, t.Any]:
         "summary": manifest.summary if manifest else None,
         "bootstrapped": machine.bootstrapped_path if bootstrapped else None,
         "mac": bootstrapped.machine.mac if bootstrapped else None,
+        "warm": _describe_template(machine),
     }
+
+
+def _describe_template(machine: Machine) -> dict[str, t.Any] | None:
+    template = _template.look(machine)
+    if template is None:
+        return None
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(template.made))
+    return {
+        "path": template.path,
+        "made": made,
+        "bytes": template.bytes,
+        "seconds": round(template.seconds, 3),
+        "reason": template.reason,
+    }
+
+
+def describe_start(start: Start | None) -> dict[str, t.Any] | None:
+    """How a machine came up; the keys are documented at the module task_run."""
+    if start is None:
+        return None
+    how = "warm" if start.warm else "cold"
+    return {"how": how, "seconds": start.seconds, "reason": start.reason}
 
 
 def describe_toolchain(toolchain: Toolchain) -> dict[str, t.Any]:

@@ -34,7 +34,7 @@ def collect(host: Host, journal: Journal, suspensions: Suspensions) -> dict[str,
         "running": [
             _running(record, entries.get(str(record.get("logs"))))
             for record in records.values()
-            if record.get("what") in ("task", "bootstrap", "resume")
+            if record.get("what") in ("task", "bootstrap", "template", "resume")
         ],
         "queue": [_queued(entry) for entry in journal.queue()],
         "suspended": [
@@ -126,8 +126,9 @@ def render(status: t.Mapping[str, t.Any]) -> str:
         _table("agents", ("toolchain", "process", "since"), [
             (a["toolchain"], a["pid"], _ago(a["since"])) for a in status["agents"]
         ]),
-        _table("machines", ("name", "toolchain", "state", "why"), [
-            (m["name"], m["toolchain"], m["state"], m["failure"] or "; ".join(m["reasons"]))
+        _table("machines", ("name", "toolchain", "state", "start", "why"), [
+            (m["name"], m["toolchain"], m["state"], "warm" if _is_warm(m["warm"]) else "cold",
+             m["failure"] or "; ".join(m["reasons"]))
             for m in status["machines"]
         ]),
         _table("running", ("number", "task", "machine", "phase", "since"), [
@@ -143,13 +144,27 @@ def render(status: t.Mapping[str, t.Any]) -> str:
             (s["id"], s["machine"], s["what"], _ago(s["since"]), s["bytes"] >> 20, s["reason"])
             for s in status["suspended"]
         ]),
-        _table("last tasks", ("number", "task", "machine", "status", "result", "seconds", "why"), [
+        _table("last tasks", (
+            *("number", "task", "machine", "status", "result", "start", "seconds", "why"),
+        ), [
             (h["id"], f"{h['name']}/{h['version']}", h["machine"], h["status"] or "", h["state"],
+             _how_started(h["phases"] or {}),
              f"{sum(h['phases'].values()):.1f}" if h["phases"] else "", h["reason"])
             for h in status["history"]
         ]),
     ]  # fmt: skip
     return "\n".join(sections)
+
+
+def _is_warm(template: t.Mapping[str, t.Any] | None) -> bool:
+    return template is not None and not template["reason"]
+
+
+def _how_started(phases: t.Mapping[str, float]) -> str:
+    """How a task's machine came up; one that could not be resumed was booted after that."""
+    if "start" in phases:
+        return "cold"
+    return "warm" if "resume" in phases else ""
 
 
 def _table(title: str, head: tuple[str, ...], rows: list[tuple[t.Any, ...]]) -> str:

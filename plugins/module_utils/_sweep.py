@@ -25,9 +25,9 @@ def clear(host: Host, lease: Lease) -> None:
     """Remove everything ``lease`` names, then the lease itself.
 
     What it may name: a machine (see Vm), `folders` to delete, `snapshot`, the work
-    snapshot, and `journal`, a task that has to get a result. Raises NetworkError,
-    CommandError, StorageError, JournalError or OSError where something cannot be
-    removed or settled; the lease is kept then, for the next sweep.
+    snapshot, further `snapshots`, and `journal`, a task that has to get a result.
+    Raises NetworkError, CommandError, StorageError, JournalError or OSError where
+    something cannot be removed or settled; the lease is kept then, for the next sweep.
     """
     record = lease.record
     release(host, record)
@@ -38,9 +38,9 @@ def clear(host: Host, lease: Lease) -> None:
     for folder in record.get("folders", []):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
-    snapshot = record.get("snapshot")
-    if snapshot and host.storage.info(snapshot) is not None:
-        host.storage.delete(snapshot)
+    for snapshot in [record.get("snapshot"), *record.get("snapshots", [])]:
+        if snapshot and host.storage.info(snapshot) is not None:
+            host.storage.delete(snapshot)
     lease.end()
 
 

@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from ._bootstrap import Running
-from ._conversation import Interrupted, SoftFailure, Talk, Waits, converse
+from ._conversation import Interrupted, SoftFailure, Start, Talk, Waits, converse
 from ._failures import EXPECTED, sentence
 from ._host import Host
 from ._journal import Journal, JournalError
@@ -26,6 +26,7 @@ from ._manifest import ManifestError
 from ._phases import Phases
 from ._records import Result, Status, Task
 from ._sweep import leased
+from ._template import Clone, clone
 from ._tftp import Limits
 from ._toolchain import Toolchain
 from ._vm import Hardware
@@ -73,7 +74,8 @@ class Outcome:
 
     ``culprit`` is `task` if the package or its time limit is at fault and
     `machine` if the image or its worker is; a fault of the host is an exception.
-    ``artifacts`` are further files that the guest sent, by name.
+    ``artifacts`` are further files that the guest sent, by name. ``start`` says how the
+    machine came up, None if it did not.
     """
 
     result: Result
@@ -82,6 +84,7 @@ class Outcome:
     failure: SoftFailure | None
     phases: dict[str, float]
     artifacts: dict[str, str]
+    start: Start | None = None
 
 
 def perform(
@@ -133,6 +136,8 @@ def perform(
             file.write(task.to_text())
         for name, path in files.items():
             shutil.copyfile(path, os.path.join(get, name))
+        place = _Place(host, own, machine, toolchain, running)
+        starts: list[Start] = []
         keeper = _Keeper(host, booking, delivery, running.alive, phases)
 
         def judge() -> SoftFailure | None:
@@ -145,7 +150,7 @@ def perform(
 
         talk = Talk(
             what="build",
-            prepare=_preparer(host, own, machine, toolchain, running),
+            prepare=place.snapshot,
             get_root=get,
             put_root=put,
             awaited=delivery.path,
@@ -159,6 +164,8 @@ def perform(
             park=running.parking(host, own, f"task {title}", logs),
             alive=running.alive,
             progress=running.progress,
+            resume=place.clone if running.starts_warm(machine.name) else None,
+            started=starts.append,
         )
         try:
             failure = converse(host, own, running.accelerator, talk, phases)
@@ -170,7 +177,8 @@ def perform(
         phases.begin("delete")
         artifacts = _collect(put, logs)
     phases.end()
-    return Outcome(delivery.result, culprit, reason, failure, phases.seconds(), artifacts)
+    seconds, start = phases.seconds(), starts[-1] if starts else None
+    return Outcome(delivery.result, culprit, reason, failure, seconds, artifacts, start)
 
 
 def faked(task: Task, booking: Booking | None) -> Outcome:
@@ -181,25 +189,35 @@ def faked(task: Task, booking: Booking | None) -> Outcome:
     return Outcome(result, "none", reason, None, {}, {})
 
 
-def _preparer(
-    host: Host, lease: Lease, machine: Machine, toolchain: Toolchain, running: Running
-) -> t.Callable[[int], Hardware]:
-    """What makes a fresh snapshot of ``machine`` for each attempt."""
-    work = f"{machine.bootstrapped_path}-{lease.id}"
+class _Place:
+    """Where the task's machine is: a snapshot of its own, deleted with the lease."""
 
-    def prepare(attempt: int) -> Hardware:
-        if attempt:
-            host.storage.delete(work)
-        lease.note(snapshot=work)
-        host.storage.snapshot(machine.bootstrapped_path, work)
+    def __init__(
+        self, host: Host, lease: Lease, machine: Machine, toolchain: Toolchain, running: Running
+    ) -> None:
         if machine.bootstrapped is None:
             raise AssertionError("a current machine has been bootstrapped")
         manifest = machine.bootstrapped.machine
         if manifest.mac is None:
             raise AssertionError("a bootstrapped machine has a MAC address")
-        return running.hardware(manifest, toolchain.name, work, manifest.mac)
+        self._path = f"{machine.bootstrapped_path}-{lease.id}"
+        self._hardware = running.hardware(manifest, toolchain.name, self._path, manifest.mac)
+        self._host = host
+        self._lease = lease
+        self._machine = machine
+        self._accelerator = running.accelerator
 
-    return prepare
+    def snapshot(self, _attempt: int) -> Hardware:
+        """A fresh snapshot of the machine, to be booted."""
+        if self._host.storage.info(self._path) is not None:
+            self._host.storage.delete(self._path)
+        self._lease.note(snapshot=self._path)
+        self._host.storage.snapshot(self._machine.bootstrapped_path, self._path)
+        return self._hardware
+
+    def clone(self) -> Clone:
+        """A clone of the machine's template, to be resumed."""
+        return clone(self._host, self._machine, self._hardware, self._accelerator, self._lease)
 
 
 class Delivery:

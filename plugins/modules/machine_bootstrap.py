@@ -97,9 +97,14 @@ machines:
       type: str
       sample: current
     action:
-      description: What was done, or would be done in check mode, one of V(none), V(bootstrap), V(delete).
+      description: What was done, or would be done in check mode, one of V(none), V(bootstrap), V(delete), V(save).
+          A bootstrap of a machine that O(warm) names saves it, too; V(save) is for one that need not be bootstrapped.
       type: str
       sample: bootstrap
+    changed:
+      description: Whether that succeeded, or in check mode is to be done.
+      type: bool
+      sample: true
     why:
       description: The reasons for that.
       type: list
@@ -138,8 +143,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._accelerator import Accelerator, choose
-from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import STARTUP
+from ansible_collections.bbot.agent.plugins.module_utils._accelerator import choose
+from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import (
+    STARTUP,
+    Running,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._conversation import Interrupted
 from ansible_collections.bbot.agent.plugins.module_utils._ensure import (
     Ensured,
@@ -162,12 +170,29 @@ from ansible_collections.bbot.agent.plugins.module_utils._toolchain import (
     Toolchain,
     load_toolchain,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._warm import wanted
+
+
+def plan_for(host: Host, machine: Machine, toolchain: Toolchain, running: Running | None) -> str:
+    """What ensure() would do to ``machine``."""
+    action = planned(host, machine)
+    if action == "none" and running is not None and wanted(host, machine, toolchain, running):
+        return "save"
+    return action
+
+
+def explain(machine: Machine, action: str) -> list[str]:
+    """Why ``action`` is to be done."""
+    if action == "save":
+        return ["nothing is saved of it that fits, and it is to start warm"]
+    return list(machine.reasons) if action != "none" else []
 
 
 def describe(machine: Machine, action: str, why: list[str], ensured: Ensured | None) -> dict:
     return {
         **describe_machine(machine),
         "action": action,
+        "changed": ensured.changed if ensured else action != "none",
         "why": why,
         "failure": ensured.failure.message if ensured and ensured.failure else None,
         "phases": ensured.phases if ensured else {},
@@ -175,29 +200,34 @@ def describe(machine: Machine, action: str, why: list[str], ensured: Ensured | N
     }
 
 
+def choose_running(module: AnsibleModule, host: Host) -> Running:
+    """How machines are run."""
+    accelerator = choose(host, module.params["accelerator"])
+    host.report(f"accelerator {accelerator.name}: {accelerator.reason}")
+    return _argspec.make_running(module, host, accelerator)
+
+
 def bootstrap_all(
     module: AnsibleModule, host: Host, toolchain: Toolchain, machines: list[Machine]
 ) -> dict[str, t.Any]:
     """Have every one of ``machines`` bootstrapped; the result of the module."""
     params = module.params
-    plan = [(machine, planned(host, machine)) for machine in machines]
-    accelerator: Accelerator | None = None
+    running = choose_running(module, host) if params["warm"] else None
+    plan = [(machine, plan_for(host, machine, toolchain, running)) for machine in machines]
     outcomes = []
     for machine, action in plan:
         ensured = None
-        why = list(machine.reasons) if action != "none" else []
+        why = explain(machine, action)
         if action != "none" and not module.check_mode:
-            if accelerator is None:
-                accelerator = choose(host, params["accelerator"])
-                host.report(f"accelerator {accelerator.name}: {accelerator.reason}")
+            running = running or choose_running(module, host)
             stamp = time.strftime("%Y%m%dT%H%M%S")
             name = f"bootstrap-{machine.name}-{toolchain.name}-{stamp}-{os.getpid()}"
             ensured = ensure(
                 host,
                 machine,
                 toolchain,
-                _argspec.make_running(module, host, accelerator),
-                _argspec.make_waits(module, STARTUP[accelerator.name]),
+                running,
+                _argspec.make_waits(module, STARTUP[running.accelerator.name]),
                 os.path.join(params["log_dir"], name),
                 fake=params["fake"],
                 lock_timeout=params["lock_timeout"],
@@ -205,8 +235,8 @@ def bootstrap_all(
         outcomes.append(describe(ensured.machine if ensured else machine, action, why, ensured))
     return {
         "machines": outcomes,
-        "accelerator": describe_accelerator(accelerator) if accelerator else None,
-        "changed": any(one["action"] != "none" and one["failure"] is None for one in outcomes),
+        "accelerator": describe_accelerator(running.accelerator) if running else None,
+        "changed": any(one["changed"] for one in outcomes),
         "diff": {
             "before": {machine.name: machine.state for machine in machines},
             "after": {

@@ -97,6 +97,32 @@ machines:
       description: The Ethernet address of the bootstrapped machine; null without one.
       type: str
       sample: 02:4a:11:9c:00:7e
+    warm:
+      description:
+        - What was saved of the machine, so that it need not boot; null if nothing was.
+        - Whether it fits is seen by the one who resumes it. See O(bbot.agent.task_run#module:warm).
+      type: dict
+      contains:
+        path:
+          description: Its subvolume. The memory is in another one beside it.
+          type: str
+          sample: /build/machines/default/debian_12/.debian_12-default.warm
+        made:
+          description: When it was saved, in UTC.
+          type: str
+          sample: "2026-11-23T15:02:11Z"
+        bytes:
+          description: What its memory and state take of the disk.
+          type: int
+          sample: 140509184
+        seconds:
+          description: How long the boot took that a resumption saves.
+          type: float
+          sample: 4.153
+        reason:
+          description: Why the machine has to be booted all the same; empty if it can be resumed.
+          type: str
+          sample: ""
 toolchain:
   description: The toolchain the machines were looked at for.
   returned: success

@@ -177,8 +177,25 @@ reason:
   returned: when the task was performed
   type: str
   sample: ""
+start:
+  description: How the machine came up; null if it did not.
+  returned: when the task was performed
+  type: dict
+  contains:
+    how:
+      description: V(warm) if it was resumed from a saved state, V(cold) if it was booted.
+      type: str
+      sample: warm
+    seconds:
+      description: The time from QEMU's start to the first sign of the machine's worker.
+      type: float
+      sample: 0.166
+    reason:
+      description: Why a machine that O(warm) names was booted; else empty.
+      type: str
+      sample: ""
 phases:
-  description: Seconds by phase.
+  description: Seconds by phase. Instead of C(start) there is C(resume) for a machine that was resumed.
   returned: when the task was performed
   type: dict
   sample: {snapshot: 0.001, start: 0.079, first request: 3.013, work: 0.301, upload: 0.013, down: 0.046, delete: 0.014}
@@ -218,7 +235,10 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
 from ansible_collections.bbot.agent.plugins.module_utils._accelerator import choose
-from ansible_collections.bbot.agent.plugins.module_utils._conversation import Interrupted
+from ansible_collections.bbot.agent.plugins.module_utils._conversation import (
+    RESUMED,
+    Interrupted,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
 from ansible_collections.bbot.agent.plugins.module_utils._host import Host, HostError
 from ansible_collections.bbot.agent.plugins.module_utils._journal import FILE, Entry, Journal
@@ -231,6 +251,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._records import Result,
 from ansible_collections.bbot.agent.plugins.module_utils._report import (
     describe_accelerator,
     describe_machine,
+    describe_start,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._result_size import shorten
 from ansible_collections.bbot.agent.plugins.module_utils._sweep import sweep
@@ -293,7 +314,7 @@ def check_files(files: list[dict[str, str]]) -> dict[str, str]:
     paths = {}
     for file in files:
         name, path = file["name"], file["path"]
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or name == "manifest":
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or name in ("manifest", RESUMED):
             raise HostError(f"files: {name!r} cannot be the name of a file for the guest")
         if not os.path.isfile(path):
             raise HostError(f"files: there is no file {path} on the build host")
@@ -379,6 +400,7 @@ def perform_task(
         "manifest": shown.to_text(),
         "culprit": outcome.culprit,
         "reason": outcome.reason,
+        "start": describe_start(outcome.start),
         "phases": outcome.phases,
     }, outcome
 

@@ -163,13 +163,19 @@ class BuildHost:
     def machine(self, name: str = "tiny", toolchain: str = "default") -> Machine:
         return look(self.engine(), "default", name, self.toolchain(toolchain))
 
-    def ensure(self, name: str = "tiny", waits: Waits | None = None, **options: t.Any) -> Ensured:
+    def ensure(
+        self,
+        name: str = "tiny",
+        waits: Waits | None = None,
+        running: t.Mapping[str, t.Any] | None = None,
+        **options: t.Any,
+    ) -> Ensured:
         """Have a machine bootstrapped."""
         return ensure(
             self.engine(),
             self.machine(name),
             self.toolchain(),
-            Running(TCG, ram=RAM, progress=self.lines.append),
+            Running(TCG, **{"ram": RAM, "progress": self.lines.append, **(running or {})}),
             waits or Waits(startup=120, total=120, retries=0, shutdown=60),
             str(self.logs / "bootstrap"),
             **options,

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A process that performs a task and stops dead at a line of its report, to be killed there.
+"""A process that works on a host and stops dead at a line of its report, to be killed there.
 
 ``python -m helpers.owner <JSON>``; see Owner.
 """
@@ -19,6 +19,7 @@ import typing as t
 
 from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import Running
 from ansible_collections.bbot.agent.plugins.module_utils._conversation import Waits
+from ansible_collections.bbot.agent.plugins.module_utils._ensure import ensure
 from ansible_collections.bbot.agent.plugins.module_utils._host import Host
 from ansible_collections.bbot.agent.plugins.module_utils._machines import look
 from ansible_collections.bbot.agent.plugins.module_utils._storage import Btrfs
@@ -30,8 +31,17 @@ from .build_host import RAM, TCG, BuildHost, make_task, run
 
 
 @contextlib.contextmanager
-def owner(host: BuildHost, stop: str, files: dict[str, str]) -> t.Iterator[subprocess.Popen[str]]:
-    """A process that performs a task on the machine tiny and has just reported ``stop``."""
+def owner(
+    host: BuildHost,
+    stop: str,
+    files: dict[str, str] | None = None,
+    *,
+    warm: t.Sequence[str] = (),
+) -> t.Iterator[subprocess.Popen[str]]:
+    """A process that works on the machine tiny and has just reported ``stop``.
+
+    It performs a task that fetches ``files``, or without any has the machine bootstrapped.
+    """
     engine = host.engine()
     names = ("machines", "tftp", "state", "runtime", "bridge", "user")
     facts = {
@@ -39,6 +49,7 @@ def owner(host: BuildHost, stop: str, files: dict[str, str]) -> t.Iterator[subpr
         "logs": str(host.logs / "task"),
         "stop": stop,
         "files": files,
+        "warm": warm,
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "helpers.owner", json.dumps(facts)],
@@ -69,17 +80,13 @@ def main(facts: dict[str, t.Any]) -> None:
 
     host = Host(run=run, storage=Btrfs(), report=report, **facts["host"])
     toolchain = load_toolchain(host, "default")
-    perform(
-        host,
-        make_task(),
-        look(host, "default", "tiny", toolchain),
-        toolchain,
-        Running(TCG, ram=RAM, progress=report),
-        Waits(startup=120, total=120, retries=0),
-        Limits(),
-        facts["logs"],
-        facts["files"],
-    )
+    machine = look(host, "default", "tiny", toolchain)
+    running = Running(TCG, ram=RAM, progress=report, warm=facts["warm"])
+    waits, logs, files = Waits(startup=120, total=120, retries=0), facts["logs"], facts["files"]
+    if files is None:
+        ensure(host, machine, toolchain, running, waits, logs)
+    else:
+        perform(host, make_task(), machine, toolchain, running, waits, Limits(), logs, files)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,11 @@ if [ "$1" = update ]; then
   echo gone on
 fi
 """
+# Says what time it is in the machine, and something that is random there.
+PROBE = """\
+[ "$1" != update ] ||
+  python3 -c 'import os, time; print("probe", time.time(), os.urandom(16).hex())'
+"""
 
 
 def make_source(folder: Path, script: str = GOOD) -> Path:
@@ -42,3 +47,10 @@ def pack(path: Path, script: str = GOOD) -> Path:
         member.size = len(data)
         archive.addfile(member, io.BytesIO(data))
     return path
+
+
+def probed(log: str) -> tuple[float, str]:
+    """What PROBE said, from the log."""
+    (line,) = [line for line in log.splitlines() if line.startswith("probe ")]
+    _dummy, seconds, random = line.split()
+    return float(seconds), random

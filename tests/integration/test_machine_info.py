@@ -48,6 +48,7 @@ def test_machine_info(host: BuildHost, tmp_path: Path) -> None:
             "summary": "A test",
             "bootstrapped": None,
             "mac": None,
+            "warm": None,
         },
         {
             "name": "second",
@@ -59,6 +60,7 @@ def test_machine_info(host: BuildHost, tmp_path: Path) -> None:
             "summary": "A test",
             "bootstrapped": f"{host.volume}/second/second-default",
             "mac": FAKE_MAC,
+            "warm": None,
         },
     ]
     assert one["machines"] == everything["machines"][1:]

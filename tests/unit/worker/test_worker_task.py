@@ -119,16 +119,24 @@ def test_a_wrong_configuration_is_the_tasks_error(
 
 
 class Given:
-    """TFTP with what is to be got; or an error instead."""
+    """TFTP with what is to be got, and what is to be said of all else; or an error instead."""
 
-    def __init__(self, files: dict[str, bytes], error: Exception | None = None) -> None:
+    def __init__(
+        self,
+        files: dict[str, bytes],
+        error: Exception | None = None,
+        absent: Exception | None = None,
+    ) -> None:
         self.files = files
         self.error = error
+        self.absent = absent
         self.sent: list[bytes] = []
 
     def get(self, name: str, file: io.BytesIO, patience: float = 0) -> int:
         if self.error:
             raise self.error
+        if name not in self.files and self.absent:
+            raise self.absent
         return file.write(self.files[name])
 
     def put(self, name: str, file: io.BytesIO, patience: float = 0) -> None:
@@ -142,9 +150,9 @@ def task(*lines: str) -> bytes:
 
 
 def work_off(worker: ModuleType, work: Path, manifest: bytes, **files: bytes) -> Any:
-    return worker.work_off(
-        Given({"manifest": manifest, **files}), str(work / "work"), worker.Progress()
-    )
+    # As a machine that was booted: nothing tells it that it was resumed.
+    given = Given({"manifest": manifest, **files}, absent=worker.TftpError("no such file", 1))
+    return worker.work_off(given, str(work / "work"), worker.Progress())
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,13 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.bbot.agent.plugins.module_utils import _machines
 from ansible_collections.bbot.agent.plugins.module_utils._host import Host, HostError
-from ansible_collections.bbot.agent.plugins.module_utils._machines import compare, resolve
+from ansible_collections.bbot.agent.plugins.module_utils._machines import (
+    compare,
+    read_machine,
+    resolve,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._records import (
     BootstrappedMachine,
     BootstrapResult,
@@ -102,6 +107,36 @@ def test_all_reasons_are_told_and_newer_beats_them() -> None:
         "the toolchain's id is t-2, it was bootstrapped with t-1",
     )
     assert compared({"bbot": "2.0.0"}, {"bbot": "1.0.0"}, identity="m-2")[0] == "newer"
+
+
+def test_a_manifest_is_read_again_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+    parse = MachineManifest.parse
+
+    def count(data: bytes, name: str) -> MachineManifest:
+        parsed.append(name)
+        return parse(data, name)
+
+    monkeypatch.setattr(MachineManifest, "parse", count)
+    path = tmp_path / "manifest"
+    for number, text in enumerate(("m-1", "m-2", "m-1")):
+        path.write_text(f": 1\nid: {text}\nname: m\nsummary: x\ntype: kvm\n")
+        for _again in range(3):
+            assert read_machine(str(tmp_path)).id == text
+        assert len(parsed) == number + 1
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        read_machine(str(tmp_path))
+    # Not without end.
+    monkeypatch.setattr(_machines, "_MOST_KNOWN", 3)
+    for number in range(10):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "manifest").write_text(f": 1\nid: {number}\nname: m\nsummary: x\ntype: kvm\n")
+        assert read_machine(str(folder)).id == str(number)
+        assert len(_machines._known) <= 3
 
 
 @pytest.mark.parametrize("target", ["m-1.3", "/somewhere/m-1.3"])
