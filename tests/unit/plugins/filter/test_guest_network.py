@@ -72,5 +72,7 @@ def test_routes_to_elsewhere_do_no_harm() -> None:
 
 @pytest.mark.parametrize("other", ["10.0.0.0/8", "10.0.1.128/25", "10.0.1.7", "10.0.1.0/24"])
 def test_an_overlap_is_refused(other: str) -> None:
-    with pytest.raises(AnsibleFilterError, match=f"overlaps with {other}.*, which.* by wg0; choose"):
+    with pytest.raises(
+        AnsibleFilterError, match=f"overlaps with {other}.*, which.* by wg0; choose"
+    ):
         guest_network("10.0.1.0/24", [{"dst": other, "dev": "wg0"}])
