@@ -21,8 +21,13 @@ else:
 _LARGEST_PREFIX = 30
 
 
-def guest_network(network: t.Any) -> dict[str, t.Any]:
-    """Addresses of host and guests in ``network``, an IPv4 network in CIDR notation."""
+def guest_network(
+    network: t.Any, routes: t.Sequence[t.Mapping[str, t.Any]] = ()
+) -> dict[str, t.Any]:
+    """Addresses of host and guests in ``network``, an IPv4 network in CIDR notation.
+
+    ``routes`` are what the host has already, as ``ip -json route`` tells them.
+    """
     if not HAS_NETADDR:
         raise AnsibleFilterError(
             "bbot.agent.guest_network needs the Python library netaddr on the control node; "
@@ -47,6 +52,8 @@ def guest_network(network: t.Any) -> dict[str, t.Any]:
             f"network {network!r} has no room for host and guests; "
             f"its prefix length may be {_LARGEST_PREFIX} at most"
         )
+    for route in routes:
+        _refuse_overlap(parsed, route)
     return {
         "address": str(parsed[1]),
         "prefix": parsed.prefixlen,
@@ -54,6 +61,18 @@ def guest_network(network: t.Any) -> dict[str, t.Any]:
         "first_guest": str(parsed[2]),
         "last_guest": str(parsed[-2]),
     }
+
+
+def _refuse_overlap(network: netaddr.IPNetwork, route: t.Mapping[str, t.Any]) -> None:
+    """Raise if ``network`` and what ``route`` leads to have addresses in common."""
+    if route["dst"] == "default":
+        return
+    other = netaddr.IPNetwork(str(route["dst"]))
+    if network in other or other in network:
+        raise AnsibleFilterError(
+            f"the guests' network {network} overlaps with {other}, which the host reaches by "
+            f"{route.get('dev', 'a route of its own')}; choose another one"
+        )
 
 
 class FilterModule:

@@ -59,10 +59,13 @@ class Site:
 def _network_script() -> str:
     """The script of the role host that makes the bridge and cuts the guests off."""
     environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"quote": shlex.quote, "comment": lambda text: f"# {text}"}
+    environment.filters |= {"bool": bool, "quote": shlex.quote, "comment": lambda text: f"# {text}"}
     return environment.from_string((TEMPLATES / "network.sh.j2").read_text()).render(
         ansible_managed="test",
         host_bridge=BRIDGE,
+        host_bridge_nat=False,
+        host_dns=False,
+        __host_lib="/nonexistent",
         __host_bridge_mac="02:00:00:00:fe:01",
         __host_network={"address": ADDRESS, "prefix": PREFIX},
     )

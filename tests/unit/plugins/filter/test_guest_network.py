@@ -63,3 +63,16 @@ def test_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugin, "HAS_NETADDR", False)
     with pytest.raises(AnsibleFilterError, match="netaddr on the control node; install it"):
         guest_network("10.0.0.0/24")
+
+
+def test_routes_to_elsewhere_do_no_harm() -> None:
+    routes = [{"dst": "default", "dev": "eth0"}, {"dst": "10.0.0.0/24"}, {"dst": "10.0.2.9"}]
+    assert guest_network("10.0.1.0/24", routes)["address"] == "10.0.1.1"
+
+
+@pytest.mark.parametrize("other", ["10.0.0.0/8", "10.0.1.128/25", "10.0.1.7", "10.0.1.0/24"])
+def test_an_overlap_is_refused(other: str) -> None:
+    with pytest.raises(
+        AnsibleFilterError, match=f"overlaps with {other}.*, which.* by wg0; choose"
+    ):
+        guest_network("10.0.1.0/24", [{"dst": other, "dev": "wg0"}])
