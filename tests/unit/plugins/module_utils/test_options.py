@@ -71,6 +71,7 @@ def test_defaults() -> None:
         upload_limit=268435456,
         suspend_max=3,
         suspend_age=86400,
+        warm=(),
         request_timeout=300,
         connect_timeout=60,
         poll_interval=15,
