@@ -105,11 +105,12 @@ class HelpFormatter(argparse.HelpFormatter):
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> t.NoReturn:
-        parser.exit(
-            message=f"bbot-agent {VERSION}\n"
+        print(
+            f"bbot-agent {VERSION}\n"
             "Copyright (c) 2026, The bbot.agent founders\n"
-            "This is free software released under the GPL, version 3 or later.\n"
+            "This is free software released under the GPL, version 3 or later."
         )
+        parser.exit()
 
 
 def _number(least: int, most: int | None = None) -> t.Callable[[str], int]:
