@@ -26,7 +26,7 @@ import typing as t
 
 from ._command import Runner
 from ._diagnostics import Diagnostics
-from ._duties import Duties
+from ._duties import Duties, offers
 from ._failures import EXPECTED, sentence
 from ._jobs import Job, JobError
 from ._journal import JournalError
@@ -351,11 +351,7 @@ class Agent:
         """The machines that may be offered, in use or not, by name."""
         if self._fake is not None:
             return {self._fake.name: self._fake}
-        return {
-            machine.name: machine.manifest.header
-            for machine in self._machines
-            if machine.state == "current" and machine.manifest is not None
-        }
+        return offers(self._machines)
 
     def _busy(self) -> list[Busy]:
         return [each.busy for each in self._performances if not each.interrupted]

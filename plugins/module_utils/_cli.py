@@ -19,8 +19,9 @@ import typing as t
 from ._agent import run_agent
 from ._command import Runner
 from ._diagnostics import Diagnostics
+from ._duties import make_host
 from ._failures import EXPECTED, sentence
-from ._host import Host, HostError
+from ._host import HostError
 from ._jobs import Wanted
 from ._journal import FILE, Entry, Journal
 from ._once import run_once
@@ -29,13 +30,13 @@ from ._options import (
     HelpFormatter,
     OptionsError,
     Parser,
+    Places,
     add_places,
     expand,
     make_parser,
     read_settings,
 )
 from ._status import collect, render
-from ._storage import Btrfs
 from ._suspended import Suspensions
 
 _FOLLOW_INTERVAL = 0.2
@@ -65,17 +66,7 @@ class _Site:
 
     def __init__(self, options: argparse.Namespace, run: Runner, say: Diagnostics) -> None:
         self.options = options
-        self.host = Host(
-            run=run,
-            storage=Btrfs(),
-            machines=options.machines,
-            tftp=options.tftp,
-            state=options.state_dir,
-            runtime=options.runtime_dir,
-            bridge=options.bridge,
-            user=options.user,
-            report=say.report,
-        )
+        self.host = make_host(t.cast(Places, options), run, say.report)
         self.journal = Journal(os.path.join(options.state_dir, FILE))
         self.suspensions = Suspensions(self.host, _NO_LIMIT, float(_NO_LIMIT))
 

@@ -35,7 +35,7 @@ from ._journal import FILE, Entry, Journal, JournalError
 from ._locks import LockError
 from ._machines import Machine, enumerate_machines, find_machine
 from ._manifest import ManifestError
-from ._options import Settings
+from ._options import Places, Settings
 from ._priority import Question
 from ._records import MachineHeader, Task, TaskRequest, TaskResponse
 from ._storage import Btrfs
@@ -52,19 +52,34 @@ CHECKSUM = "1"
 _PORTS_APART = 100
 
 
-def make_host(settings: Settings, run: Runner, report: t.Callable[[str], None]) -> Host:
+def make_host(places: Places, run: Runner, report: t.Callable[[str], None]) -> Host:
     """The build host as the options describe it."""
     return Host(
         run=run,
         storage=Btrfs(),
-        machines=settings.machines,
-        tftp=settings.tftp,
-        state=settings.state_dir,
-        runtime=settings.runtime_dir,
-        bridge=settings.bridge,
-        user=settings.user,
+        machines=places.machines,
+        tftp=places.tftp,
+        state=places.state_dir,
+        runtime=places.runtime_dir,
+        bridge=places.bridge,
+        user=places.user,
         report=report,
     )
+
+
+def offers(machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:
+    """What controllers are told of the machines that are fit for tasks, by name.
+
+    Just what they have known since 2017: bounds of memory and roles are for auxiliary
+    machines, which we do not run.
+    """
+    return {
+        machine.name: MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
+        for machine in machines
+        if machine.state == "current"
+        and (manifest := machine.manifest) is not None
+        and manifest.role != "auxiliary"
+    }
 
 
 class Duties:

@@ -14,7 +14,7 @@ import sys
 
 from ._command import Runner
 from ._diagnostics import Diagnostics
-from ._duties import Duties
+from ._duties import Duties, offers
 from ._failures import EXPECTED, sentence
 from ._host import HostError
 from ._jobs import Wanted
@@ -85,11 +85,7 @@ def _machines(duties: Duties, say: Diagnostics, wanted: Wanted) -> dict[str, Mac
             failure = duties.bootstrap(machine, 0, wanted)["failure"]
             if failure is not None:
                 say.error(f"machine {machine.name} is not available: {failure}")
-    return {
-        machine.name: machine.manifest.header
-        for machine in duties.machines()
-        if machine.state == "current" and machine.manifest is not None
-    }
+    return offers(duties.machines())
 
 
 def _read_task(path: str) -> Task:

@@ -13,6 +13,7 @@ import dataclasses
 import math
 import os
 import shlex
+import sys
 import typing as t
 
 from ._priority import ControllerUrl, ControllerUrlError
@@ -25,6 +26,23 @@ _HOUR = 3600.0
 
 class OptionsError(Exception):
     """Options that are not usable; the text says which, where, and why."""
+
+
+class Places(t.Protocol):
+    """Where things are, as the options of all commands say."""
+
+    @property
+    def machines(self) -> str: ...
+    @property
+    def tftp(self) -> str: ...
+    @property
+    def state_dir(self) -> str: ...
+    @property
+    def runtime_dir(self) -> str: ...
+    @property
+    def bridge(self) -> str: ...
+    @property
+    def user(self) -> str: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,10 +123,10 @@ class HelpFormatter(argparse.HelpFormatter):
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> t.NoReturn:
-        print(
+        sys.stdout.write(
             f"bbot-agent {VERSION}\n"
             "Copyright (c) 2026, The bbot.agent founders\n"
-            "This is free software released under the GPL, version 3 or later."
+            "This is free software released under the GPL, version 3 or later.\n"
         )
         parser.exit()
 
@@ -162,7 +180,9 @@ def make_parser() -> argparse.ArgumentParser:
         "       bbot-agent status|log|suspended|resume|discard [--help]",
         description="Ask controllers for build tasks, perform each in a throw-away virtual "
         "machine, and hand back the results.",
-        epilog="Times are in seconds. A file of options has one option, or one URL, a line: "
+        epilog="Of PRIORITY the higher one is asked first (A), keeps lower ones from being asked "
+        "while its task runs (B), interrupts one lower task if need be (C), or all (D); F is 1 for "
+        "all CPUs. Times are in seconds. A file of options has one option, or one URL, a line: "
         "`--ram 2097152`; what follows a # is a comment. "
         "Signals: SIGTERM ends the agent at once, SIGUSR1 when the running tasks have ended; "
         "SIGHUP has it read its options again then.",
@@ -173,7 +193,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     suppress = argparse.SUPPRESS
     add("controllers", nargs="*", type=_controller, metavar="[PRIORITY=]URL", default=suppress,
-        help="a controller; PRIORITY is [F]DCBA, see bbot-agent(1)")  # fmt: skip
+        help="a controller; PRIORITY is [F]DCBA, see below")  # fmt: skip
     add("--help", action="help", default=suppress, help="show this and exit")
     add("--version", action=_Version, nargs=0, default=suppress, help="show the version and exit")
     add("--options-file", metavar="FILE", default=suppress, help="read options from this file, too")

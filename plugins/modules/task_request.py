@@ -121,6 +121,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
+from ansible_collections.bbot.agent.plugins.module_utils._duties import offers
 from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
 from ansible_collections.bbot.agent.plugins.module_utils._options import OptionsError
 from ansible_collections.bbot.agent.plugins.module_utils._priority import questions
@@ -136,11 +137,7 @@ def request(module: AnsibleModule) -> dict[str, t.Any]:
     if params["toolchain_version"] is not None:
         arguments += ["--toolchain-ver", params["toolchain_version"]]
     duties = _argspec.make_duties(module, [*arguments, *params["controllers"]])
-    headers = {
-        machine.name: machine.manifest.header
-        for machine in duties.machines()
-        if machine.state == "current" and machine.manifest is not None and duties.free(machine)
-    }
+    headers = offers(machine for machine in duties.machines() if duties.free(machine))
     result: dict[str, t.Any] = {
         "changed": False,
         "machines": sorted(headers),
