@@ -1,0 +1,129 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Jobs as AWX runs them: ansible-runner in a private folder of AWX's layout."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+Facts = t.Mapping[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What has become of a job."""
+
+    status: str
+    stdout: str
+    events: list[dict[str, t.Any]]
+    folder: Path
+
+    @property
+    def artifacts(self) -> dict[str, t.Any]:
+        """What AWX shows as the job's artifacts, and hands to the next job of a workflow."""
+        (stats,) = [each for each in self.events if each["event"] == "playbook_on_stats"]
+        found: dict[str, t.Any] = stats["event_data"]["artifact_data"]
+        return found
+
+    def printed(self, event: str) -> list[str]:
+        """What the events of one kind have printed."""
+        return [each["stdout"] for each in self.events if each["event"] == event]
+
+    def files_with(self, text: str) -> list[str]:
+        """The names of artifacts in which ``text`` is.
+
+        AWX does not keep the file `command`, which has the environment.
+        """
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return [
+            path.name
+            for path in files
+            if path.name != "command" and text in path.read_text(errors="replace")
+        ]
+
+
+class PrivateFolder:
+    """A job's folder: the project as a sync leaves it, inventory, variables, environment."""
+
+    def __init__(self, folder: Path, inventory: Facts) -> None:
+        self.folder = folder
+        for name in ("project", "inventory", "env", "home", "requirements_collections"):
+            (folder / name).mkdir(parents=True)
+        self._write("inventory/hosts.json", inventory)
+        self._check_out()
+        self._sync()
+
+    def _write(self, name: str, content: t.Any) -> None:
+        (self.folder / name).write_text(json.dumps(content))
+
+    def _check_out(self) -> None:
+        """Lay the tracked files out, changed ones as they are."""
+        names = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listing = subprocess.run(names, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+        there = b"\0".join(
+            name for name in listing.split(b"\0") if (ROOT / os.fsdecode(name)).is_file()
+        )
+        pack = ["tar", "--create", "--null", "--files-from=-"]
+        packed = subprocess.run(pack, cwd=ROOT, input=there, stdout=subprocess.PIPE, check=True)
+        unpack = ["tar", "--extract", f"--directory={self.folder / 'project'}"]
+        subprocess.run(unpack, input=packed.stdout, check=True)
+
+    def _sync(self) -> None:
+        """Install the collections that the project asks for: itself."""
+        command = [BIN / "ansible-galaxy", "collection", "install"]
+        command += ["-r", "collections/requirements.yml", "-p", self._collections]
+        subprocess.run(
+            command,
+            cwd=self.folder / "project",
+            env={**self._environment(), "ANSIBLE_COLLECTIONS_PATH": self._collections},
+            check=True,
+            capture_output=True,
+        )
+
+    @property
+    def _collections(self) -> str:
+        return str(self.folder / "requirements_collections")
+
+    def _environment(self) -> dict[str, str]:
+        path = f"{BIN}:{os.environ['PATH']}"
+        return {"PATH": path, "HOME": str(self.folder / "home"), "LC_ALL": "C.UTF-8"}
+
+    def run(self, playbook: str, variables: Facts, environment: Facts, ident: str) -> Job:
+        """Run a playbook of the project; ``environment`` is what credentials inject."""
+        self._write("env/extravars", {**variables, "awx_job_id": ident})
+        self._write(
+            "env/envvars",
+            {
+                **environment,
+                "ANSIBLE_COLLECTIONS_PATH": self._collections,
+                "ANSIBLE_HOST_KEY_CHECKING": "false",
+            },
+        )
+        self._write("env/settings", {"idle_timeout": 600, "job_timeout": 1200})
+        command = [BIN / "ansible-runner", "run", self.folder, "-p", f"playbooks/{playbook}"]
+        subprocess.run(
+            [str(word) for word in [*command, "--ident", ident, "-q"]],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        artifacts = self.folder / "artifacts" / ident
+        events = [
+            json.loads(path.read_text()) for path in (artifacts / "job_events").glob("*.json")
+        ]
+        return Job(
+            status=(artifacts / "status").read_text(),
+            stdout=(artifacts / "stdout").read_text(),
+            events=sorted(events, key=lambda event: event["counter"]),
+            folder=artifacts,
+        )
