@@ -89,12 +89,15 @@ def _command(
         allow_abbrev=False,
     )
     command.arguments(parser)
-    parser.add_argument("--options-file", metavar="FILE", help="the agent's file of options")
+    parser.add_argument(
+        "--options-file", metavar="FILE", action="append", help="a file of the agent's options"
+    )
     add_places(parser)
-    place = parser.parse_known_args(arguments)[0].options_file
-    if place is not None:
+    files = parser.parse_known_args(arguments)[0].options_file
+    if files:
         # Of the agent's options those that say where things are.
-        given = vars(make_parser().parse_args(expand(["--options-file", place])))
+        words = expand([word for file in files for word in ("--options-file", file)])
+        given = vars(make_parser().parse_intermixed_args(words))
         parser.set_defaults(**{name: given[name] for name in PLACES})
     options = parser.parse_args(arguments)
     return command.perform(_Site(options, run, say))

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import threading
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
@@ -124,6 +125,21 @@ def test_killed(worked: BuildHost, point: str, expected: Status | None) -> None:
         if point not in ("result sent", "result acknowledged"):
             assert controller.rejected == []
         assert before <= 1
+
+
+@pytest.mark.parametrize("point", ["phase first request", "phase work", "phase shutdown"])
+def test_killed_in_a_bootstrap(host: BuildHost, bootstrapped: Machine, point: str) -> None:
+    assert bootstrapped.revision is not None
+    host.install(source=Path(bootstrapped.revision))
+    with Controller() as controller:
+        with RunningAgent(host, controller) as agent:
+            agent.says(point)
+            agent.kill()
+        assert host.machine().state == "missing"
+        with RunningAgent(host, controller) as agent:
+            agent.says("cleared away the dead bootstrap of process .* on machine tiny")
+            agent.says("machine tiny: done")
+    assert host.machine().state == "current"
 
 
 def test_a_controller_that_is_down_for_the_whole_build(worked: BuildHost) -> None:
