@@ -89,7 +89,8 @@ boot()
   ip -n "$name" address add "198.18.$number.2/30" dev eth0
   ip -n "$name" link set eth0 up
   ip -n "$name" route add default via "198.18.$number.1"
-  setsid systemd-nspawn --quiet --register=no --keep-unit --boot --console=read-only --capability=all \
+  # Its network is its own, so it may change how that works.
+  SYSTEMD_NSPAWN_API_VFS_WRITABLE=network setsid systemd-nspawn --quiet --register=no --keep-unit --boot --console=read-only --capability=all \
     --directory="$home/root" --machine="$name" --network-namespace-path="/run/netns/$name" --resolv-conf=off \
     --link-journal=no > "$home/console" 2>&1 < /dev/null &
   echo $! > "$home/pid"

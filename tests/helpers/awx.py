@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -55,11 +57,13 @@ class Job:
 class PrivateFolder:
     """A job's folder: the project as a sync leaves it, inventory, variables, environment."""
 
-    def __init__(self, folder: Path, inventory: Facts) -> None:
+    def __init__(self, folder: Path, inventory: Facts | str) -> None:
         self.folder = folder
         for name in ("project", "inventory", "env", "home", "requirements_collections"):
             (folder / name).mkdir(parents=True)
-        self._write("inventory/hosts.json", inventory)
+        # What is text is YAML, as in a file.
+        text = inventory if isinstance(inventory, str) else json.dumps(inventory)
+        (folder / "inventory" / "hosts.yml").write_text(text)
         self._check_out()
         self._sync()
 
@@ -127,3 +131,23 @@ class PrivateFolder:
             events=sorted(events, key=lambda event: event["counter"]),
             folder=artifacts,
         )
+
+
+def main() -> None:
+    """Run a playbook as a job of AWX; print what came of it as JSON."""
+    parser = argparse.ArgumentParser(prog="helpers.awx", description=main.__doc__)
+    parser.add_argument("inventory", type=Path, help="a file")
+    parser.add_argument("playbook", help="a file in playbooks/")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--secret", default="", help="a text that nothing may show")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="awx-") as folder:
+        private = PrivateFolder(Path(folder) / "private", options.inventory.read_text())
+        environment = dict(each.split("=", 1) for each in options.env)
+        job = private.run(options.playbook, {}, environment, "1")
+        leaks = job.files_with(options.secret) if options.secret else []
+        print(json.dumps({"status": job.status, "leaks": leaks, "stdout": job.stdout[-5000:]}))
+
+
+if __name__ == "__main__":
+    main()
