@@ -27,7 +27,7 @@ play()
 # What the provisioning depends on: it is skipped while this is as it was.
 fingerprint()
 {
-  find galaxy.yml playbooks/provision.yml plugins/module_utils plugins/modules roles -type f ! -name '*.pyc' -print0 \
+  find galaxy.yml playbooks/provision.yml playbooks/tasks/provision_host.yml plugins/module_utils plugins/modules roles -type f ! -name '*.pyc' -print0 \
     | sort --zero-terminated | xargs --null sha256sum | sha256sum | cut -d' ' -f1
 }
 

@@ -3,10 +3,12 @@
 # documentation, ansible-test on the oldest and the newest ansible-core, then the
 # tests, whose summary comes last.
 #
-#   scripts/test.sh           everything
-#   scripts/test.sh static    the checks that run nothing
-#   scripts/test.sh sanity    ansible-test
-#   scripts/test.sh tests     the tests; further arguments go to pytest
+#   scripts/test.sh              all that, with a build host provisioned from scratch
+#   scripts/test.sh everything   more build hosts, too: of other releases, and several
+#   scripts/test.sh static       the checks that run nothing
+#   scripts/test.sh sanity       ansible-test
+#   scripts/test.sh hosts        build hosts provisioned from scratch; further arguments name the scenarios
+#   scripts/test.sh tests        the tests; further arguments go to pytest
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -46,7 +48,33 @@ static()
   step "documentation"
   PATH=$root/.venv/bin:$PATH $run/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all .
   step "ansible-lint"
-  PATH=$root/.venv/bin:$PATH $run/ansible-lint --offline --profile production
+  fetch_awx
+  PATH=$root/.venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ANSIBLE_COLLECTIONS_PATH:$root/.cache/foreign \
+    $run/ansible-lint --offline --profile production
+}
+
+# The modules that playbooks/awx_configure.yml calls, so that its arguments are checked: the last package that
+# has them for the oldest Python here.
+fetch_awx()
+{
+  local version=12.3.0 place=.cache/foreign
+  [ ! -e "$place/$version" ] || return 0
+  rm -rf "$place"
+  mkdir -p "$place"
+  .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --dest "$place" "ansible==$version"
+  .venv/bin/python - "$place" << 'EOF'
+import pathlib
+import sys
+import zipfile
+
+place = pathlib.Path(sys.argv[1])
+(wheel,) = place.glob("ansible-*.whl")
+with zipfile.ZipFile(wheel) as archive:
+    names = [name for name in archive.namelist() if name.startswith("ansible_collections/awx/awx/")]
+    archive.extractall(place, names)
+wheel.unlink()
+EOF
+  touch "$place/$version"
 }
 
 # ansible-test wants the checkout in a folder named ansible_collections/bbot/agent,
@@ -123,16 +151,37 @@ tests()
   .venv/bin/python -m pytest "$@"
 }
 
+# hosts <scenario>...: each from a bare host and back, by Molecule
+hosts()
+{
+  local scenario
+  for scenario in "$@"; do
+    step "build hosts: $scenario${BBOT_RELEASE:+, $BBOT_RELEASE}"
+    PATH=$root/.venv/bin:$PATH NO_COLOR=1 .venv/bin/molecule test --scenario-name "$scenario" < /dev/null
+  done
+}
+
+more_hosts()
+{
+  BBOT_RELEASE=trixie hosts default
+  hosts fleet
+}
+
 install_packages \
   atftp btrfs-progs busybox-static cmake cpio curl dnsmasq-base dpkg-dev e2fsprogs g++ gcc git iproute2 kmod libc6-dev make \
   mmdebstrap mount nftables openssh-client openssh-server procps python3-pip python3-setuptools python3-venv python3-wheel \
-  qemu-system-x86 seabios shellcheck tftp-hpa tftpd-hpa util-linux xz-utils
+  qemu-system-x86 seabios shellcheck systemd-container tftp-hpa tftpd-hpa util-linux xz-utils
 scripts/setup.sh dev
 
 case $what in
-  all) static; sanity; tests ;;
+  all) static; sanity; hosts default; tests ;;
+  everything) static; sanity; hosts default; more_hosts; tests ;;
   static) static ;;
   sanity) sanity ;;
+  hosts) hosts "${@:-default}" ;;
   tests) tests "$@" ;;
-  *) echo "usage: scripts/test.sh [static|sanity|tests [PYTEST ARGUMENT...]]" >&2; exit 2 ;;
+  *)
+    echo "usage: scripts/test.sh [everything|static|sanity|hosts [SCENARIO...]|tests [PYTEST ARGUMENT...]]" >&2
+    exit 2
+    ;;
 esac
