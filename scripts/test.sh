@@ -42,6 +42,8 @@ static()
   step "mypy"
   MYPYPATH=.cache/collections $run/mypy -p ansible_collections.bbot.agent.plugins
   MYPYPATH=roles/machine_image/files/builder $run/mypy roles/machine_image/files/builder
+  $run/mypy roles/agent/files/alert
+  $run/mypy roles/agent/files/metrics
   step "changelog"
   # Without an ansible.cfg: this tool reads it with another working directory.
   $run/antsibull-changelog lint

@@ -1,4 +1,8 @@
+#!/bin/sh
 # Run in the machine at its bootstrap: lays a package in it, for the task to build.
 mkdir -p /srv/hello
-printf '#!/bin/sh\necho "doing $1"\n' > /srv/hello/bbot-build
+cat > /srv/hello/bbot-build << 'EOF'
+#!/bin/sh
+echo "doing $1"
+EOF
 chmod 755 /srv/hello/bbot-build
