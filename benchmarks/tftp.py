@@ -2,57 +2,34 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Our TFTP server against tftpd-hpa: same machine, same client, same run, in turn.
+"""B4 and B5: our TFTP server against tftpd-hpa, with the same client.
 
-Each figure is a ratio of medians, above 1 where we are the faster ones. Single-block
-downloads are measured with curl too, because our own client, being slow there, would flatter
-the slower server. Two idle-class processes keep the cores awake: without them each lone
-datagram waits for a core to wake up, and that is all one would measure. Files lie in memory.
-
-Needs Debian's tftpd-hpa and curl; root, as in.tftpd does.
+Single-block downloads are measured with curl too, because our own client, being slow there,
+would flatter the slower server. Idle-class processes keep the cores awake: without them each
+lone datagram waits for a core to wake up, and that is all one would measure. Files lie in memory.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
+import functools
 import multiprocessing
 import os
-import shutil
+import random
+import select
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 import typing as t
-from dataclasses import asdict, dataclass
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / ".cache" / "collections"))
 
 from ansible_collections.bbot.agent.plugins.module_utils._tftp import Server
 from ansible_collections.bbot.agent.plugins.module_utils._tftp_client import Client
 
+from .figures import Figure, interleave, timed
+
 MB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A measured ratio. ``baseline`` and ``ours`` are in ``unit``, one value for each run."""
-
-    name: str
-    unit: str
-    baseline: list[float]
-    ours: list[float]
-    wanted: float
-
-    @property
-    def ratio(self) -> float:
-        base, ours = statistics.median(self.baseline), statistics.median(self.ours)
-        return ours / base if self.unit == "MB/s" else base / ours
 
 
 def free_port() -> int:
@@ -72,6 +49,30 @@ def serve(port: int, directory: str) -> None:
     with Server("127.0.0.1", port, get_root=directory, put_root=directory) as server:
         while os.getppid() != 1:
             server.serve(1.0)
+
+
+def lose(port: int, server: int, share: float) -> None:
+    """Pass datagrams on between ``port`` and ``server``, but for this share of them."""
+    chance = random.Random(1)
+    front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    front.bind(("127.0.0.1", port))
+    backs: dict[t.Any, socket.socket] = {}
+    clients: dict[socket.socket, t.Any] = {}
+    targets: dict[socket.socket, t.Any] = {}
+    while os.getppid() != 1:
+        for ready in select.select([front, *clients], [], [], 1.0)[0]:
+            data, sender = ready.recvfrom(65536)
+            if ready is front:
+                if sender not in backs:
+                    back = backs[sender] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                    clients[back], targets[back] = sender, ("127.0.0.1", server)
+                out, to = backs[sender], targets[backs[sender]]
+            else:
+                # A server may answer from a port of its own.
+                targets[ready] = sender
+                out, to = front, clients[ready]
+            if chance.random() >= share:
+                out.sendto(data, to)
 
 
 @contextlib.contextmanager
@@ -96,140 +97,90 @@ def tftpd_hpa(port: int, directory: str) -> t.Iterator[None]:
         child.wait()
 
 
-def wait_for(port: int, target: str) -> None:
-    Client("127.0.0.1", port, window=1, give_up=10).get("small", target)
-
-
-def curl(port: int, target: str) -> float:
-    began = time.monotonic()
+def curl(port: int, target: str) -> None:
     url = f"tftp://127.0.0.1:{port}/large"
     subprocess.run(["curl", "-sSf", "--tftp-blksize", "1468", "-o", target, url], check=True)
-    return time.monotonic() - began
 
 
 def get(port: int, name: str, target: str, window: int) -> float:
-    return Client("127.0.0.1", port, window=window).get(name, target).seconds
-
-
-def put(port: int, source: str, window: int) -> float:
-    return Client("127.0.0.1", port, window=window).put(source, "upload").seconds
+    return Client("127.0.0.1", port, window=window, give_up=60).get(name, target).seconds
 
 
 def latency(port: int, target: str) -> float:
-    """Microseconds for one small download, the median of many."""
-    return 1e6 * statistics.median(get(port, "small", target, 1) for _dummy in range(100))
+    """Seconds for one small download, the median of many."""
+    return statistics.median(get(port, "small", target, 1) for _dummy in range(100))
 
 
-def measure(directory: Path, runs: int, large: int) -> list[Figure]:
-    baseline, ours = free_port(), 0
-    while ours in (0, baseline):
-        ours = free_port()
-    served, mine = directory / "served", directory / "mine"
-    served.mkdir(mode=0o777)
-    mine.mkdir()
-    (served / "large").write_bytes(os.urandom(MB) * large)
-    (served / "small").write_bytes(os.urandom(1024))
-    upload = mine / "upload"
-    upload.write_bytes(os.urandom(MB) * (large // 4))
-    target = str(mine / "got")
+class _Measure:
+    """What is measured of the server at one port."""
 
-    def rate(size: int, seconds: float) -> float:
-        return size / seconds
+    def __init__(self, port: int, lossy: int, directory: Path, large: int, window: int) -> None:
+        self._port = port
+        self._lossy = lossy
+        self._target = str(directory / "got")
+        self._upload = str(directory / "upload")
+        self._large = large
+        self._window = window
 
-    steps: list[tuple[str, str, t.Callable[[int], float], t.Callable[[int], float], float]] = [
-        (
-            f"B4a GET {large} MB, 1468/1, curl",
-            "MB/s",
-            lambda port: rate(large, curl(port, target)),
-            lambda port: rate(large, curl(port, target)),
-            0.8,
-        ),
-        (
-            f"    GET {large} MB, 1468/1, our client",
-            "MB/s",
-            lambda port: rate(large, get(port, "large", target, 1)),
-            lambda port: rate(large, get(port, "large", target, 1)),
-            0.8,
-        ),
-        (
-            f"B4b GET {large} MB, 1468/16 to its 1468/1",
-            "MB/s",
-            lambda port: rate(large, get(port, "large", target, 1)),
-            lambda port: rate(large, get(port, "large", target, 16)),
-            4.0,
-        ),
-        (
-            f"    PUT {large // 4} MB, 1468/1, our client",
-            "MB/s",
-            lambda port: rate(large // 4, put(port, str(upload), 1)),
-            lambda port: rate(large // 4, put(port, str(upload), 1)),
-            0.8,
-        ),
-        (
-            "B5a GET 1 KB, latency",
-            "us",
-            lambda port: latency(port, target),
-            lambda port: latency(port, target),
-            5.0,
-        ),
-    ]
+    def __call__(self) -> dict[str, float]:
+        port, target, large = self._port, self._target, self._large
+        with timed() as by_curl:
+            curl(port, target)
+        put = Client("127.0.0.1", port, window=1).put(self._upload, "upload").seconds
+        return {
+            "curl": large / by_curl[0],
+            "single": large / get(port, "large", target, 1),
+            "window": large / get(port, "large", target, self._window),
+            "put": large / 4 / put,
+            "latency": 1e6 * latency(port, target),
+            "loss": get(self._lossy, "half", target, 1),
+        }
+
+
+def measure(runs: int, large: int = 64) -> list[Figure]:
+    """Both figures, with downloads of ``large`` MB."""
+    ports: list[int] = []
+    while len(ports) < 4:
+        if (port := free_port()) not in ports:
+            ports.append(port)
+    theirs, ours, their_lossy, our_lossy = ports
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bbot-bench-", dir=memory))
+        directory = Path(folder)
+        directory.chmod(0o755)
+        served = directory / "served"
+        served.mkdir(mode=0o777)
+        (served / "large").write_bytes(os.urandom(MB) * large)
+        (served / "half").write_bytes(os.urandom(MB // 2))
+        (served / "small").write_bytes(os.urandom(1024))
+        (directory / "upload").write_bytes(os.urandom(MB) * (large // 4))
         for _core in range(os.cpu_count() or 1):
             stack.enter_context(process(keep_awake))
-        stack.enter_context(tftpd_hpa(baseline, str(served)))
+        stack.enter_context(tftpd_hpa(theirs, str(served)))
         stack.enter_context(process(serve, ours, str(served)))
-        for port in (baseline, ours):
-            wait_for(port, target)
-        values: list[tuple[list[float], list[float]]] = [([], []) for _step in steps]
-        for _run in range(runs):
-            for (_name, _unit, theirs, own, _wanted), (base, new) in zip(
-                steps, values, strict=True
-            ):
-                base.append(theirs(baseline))
-                new.append(own(ours))
-    return [
-        Figure(name, unit, base, new, wanted)
-        for (name, unit, _theirs, _own, wanted), (base, new) in zip(steps, values, strict=True)
-    ]
-
-
-def cell(values: list[float]) -> str:
-    return f"{statistics.median(values):.0f} ({min(values):.0f}–{max(values):.0f})"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Compare our TFTP server with tftpd-hpa.")
-    parser.add_argument("--runs", type=int, default=5, help="repetitions (default: 5)")
-    parser.add_argument(
-        "--size", type=int, default=64, help="MB of the large download (default: 64)"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write all values there")
-    arguments = parser.parse_args()
-    if shutil.which("curl") is None or not os.access("/usr/sbin/in.tftpd", os.X_OK):
-        parser.error("curl or in.tftpd is missing; install the packages curl and tftpd-hpa")
-
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="tftp-benchmark-", dir=memory) as directory:
-        os.chmod(directory, 0o755)
-        figures = measure(Path(directory), arguments.runs, arguments.size)
-
-    print(f"n = {arguments.runs}, load average before {before:.1f}, median (min–max)")
-    print(f"{'':42} {'':5} {'tftpd-hpa':>18} {'ours':>18} {'ratio':>6} {'wanted':>7}")
-    for figure in figures:
-        print(
-            f"{figure.name:42} {figure.unit:5} {cell(figure.baseline):>18}"
-            f" {cell(figure.ours):>18} {figure.ratio:6.2f} {figure.wanted:7.1f}"
-        )
-    if arguments.json:
-        report = {
-            "runs": arguments.runs,
-            "load": before,
-            "figures": [asdict(figure) | {"ratio": figure.ratio} for figure in figures],
+        stack.enter_context(process(lose, their_lossy, theirs, 0.01))
+        stack.enter_context(process(lose, our_lossy, ours, 0.01))
+        for port in ports:
+            Client("127.0.0.1", port, window=1, give_up=10).get("small", str(directory / "got"))
+        steps = {
+            "tftpd-hpa": _Measure(theirs, their_lossy, directory, large, 1),
+            "our TFTP server": _Measure(ours, our_lossy, directory, large, 16),
         }
-        Path(arguments.json).write_text(json.dumps(report, indent=2) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        values = interleave(runs, steps)
+    base, product = values["tftpd-hpa"], values["our TFTP server"]
+    figure = functools.partial(Figure, theirs="tftpd-hpa", ours="our server")
+    return [
+        figure("B4a", f"GET {large} MB, 1468/1, curl", "MB/s", "rate",
+               baseline=base["curl"], product=product["curl"], goal=0.8),
+        figure("B4a", "the same, our client", "MB/s", "rate",
+               baseline=base["single"], product=product["single"], goal=0.8),
+        figure("B4b", f"GET {large} MB, 1468/16 to its 1468/1", "MB/s", "rate",
+               baseline=base["single"], product=product["window"], goal=4),
+        figure("B4", f"PUT {large // 4} MB, 1468/1", "MB/s", "rate",
+               baseline=base["put"], product=product["put"]),
+        figure("B5a", "GET 1 KB, latency", "µs", "times",
+               baseline=base["latency"], product=product["latency"], goal=5),
+        figure("B5b", "GET 512 KB, 1 % loss", "s", "times",
+               baseline=base["loss"], product=product["loss"], goal=8),
+    ]  # fmt: skip

@@ -165,11 +165,10 @@ class Redirect:
 
         A redirection that is there is replaced: see to it that its owner is dead.
         """
-        self.remove(bridge, mac)
         element = f"{_key(bridge, mac)} : {address} . {port}"
         # One transaction. The rule is added again only where the table is new:
         # "create" would fail, so the chain is flushed first.
-        self._nft(
+        script = (
             f"add table ip {TABLE}\n"
             f"add map ip {TABLE} {_MAP} "
             "{ typeof iifname . ether saddr : ip daddr . udp dport; }\n"
@@ -178,17 +177,25 @@ class Redirect:
             f"flush chain ip {TABLE} prerouting\n"
             f"add rule ip {TABLE} prerouting "
             f"udp dport 69 dnat ip to iifname . ether saddr map @{_MAP}\n"
-            f"add element ip {TABLE} {_MAP} {{ {element} }}\n",
-            f"redirect the TFTP of {mac} on bridge {bridge}",
+            f"add element ip {TABLE} {_MAP} {{ {element} }}\n"
         )
+        try:
+            check(self._run, [self._program(), "-f", "-"], data=script)
+        except CommandError:
+            # Most likely there is one with another value, which is never replaced.
+            self.remove(bridge, mac)
+            self._nft(script, f"redirect the TFTP of {mac} on bridge {bridge}")
 
     def remove(self, bridge: str, mac: str) -> None:
         """Undo add(); nothing happens if there is nothing to undo."""
-        if _key(bridge, mac) in self.elements():
+        try:
             self._nft(
                 f"delete element ip {TABLE} {_MAP} {{ {_key(bridge, mac)} }}\n",
                 f"end the redirection of the TFTP of {mac} on bridge {bridge}",
             )
+        except NetworkError:
+            if _key(bridge, mac) in self.elements():
+                raise
 
     def elements(self) -> list[str]:
         """The keys of the redirections there are, as `"<bridge>" . <mac>`."""

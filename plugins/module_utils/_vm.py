@@ -250,6 +250,7 @@ class Vm:
         self._qmp: Qmp | None = None
         self._ram: Ram | None = None
         self._pidfd = -1
+        self._redirected = False
         self._mac_lock = contextlib.ExitStack()
 
     def start(
@@ -311,6 +312,7 @@ class Vm:
         self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
         try:
             # While QEMU sets itself up.
+            self._redirected = True
             Redirect(host.run).add(host.bridge, hardware.mac, address, port)
             self._qmp = Qmp(self._monitor)
             if state is not None:
@@ -442,15 +444,24 @@ class Vm:
 
     def close(self) -> None:
         """Force the machine down and remove what it used of the host."""
-        self.force_down()
-        for sock in ("console", "progress", "_monitor"):
-            if hasattr(self, sock):
-                getattr(self, sock).close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-        self._mac_lock.close()
+        if self.running():
+            os.kill(self.pid, signal.SIGKILL)
+        try:
+            if self._redirected:
+                # While the kernel takes the process apart, which takes longer.
+                Redirect(self._host.run).remove(self._host.bridge, self.hardware.mac)
+                self._lease.note(mac=None)
+        finally:
+            self.force_down()
+            for sock in ("console", "progress", "_monitor"):
+                if hasattr(self, sock):
+                    getattr(self, sock).close()
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
+                self._pidfd = -1
+            self._mac_lock.close()
         release(self._host, self._lease.record)
+        self._lease.note(qemu=None, mac=None, runtime=None)
 
 
 def _lock_mac(host: Host, bridge: str, mac: str, purpose: str) -> Lock:

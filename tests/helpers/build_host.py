@@ -190,11 +190,12 @@ class BuildHost:
         files: t.Mapping[str, str] | None = None,
         **running: t.Any,
     ) -> Outcome:
-        """Perform a task on the machine tiny."""
+        """Perform a task on its machine, tiny unless it says so."""
+        task = task or make_task()
         return perform(
             self.engine(),
-            task or make_task(),
-            self.machine(),
+            task,
+            self.machine(task.machine),
             self.toolchain(),
             Running(TCG, **{"ram": RAM, "progress": self.lines.append, **running}),
             waits or Waits(startup=120, total=120, retries=0),

@@ -42,27 +42,25 @@ def done(worker: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 def test_a_booted_machine_is_left_alone(worker: ModuleType, done: list[Any]) -> None:
     agent = Agent(worker, None)
-    worker.come_to(agent)
+    assert not worker.come_to(agent)
     assert agent.asked == ["resumed"]
     assert done == []
 
 
-def test_clock_randomness_and_address_are_put_right(
+def test_clock_and_randomness_are_put_right(worker: ModuleType, done: list[Any]) -> None:
+    offer = b": 1\ntime: 1764000000.250000\nseed: 00ff10\nnews: x\n"
+    assert worker.come_to(Agent(worker, offer))
+    assert done == [(worker.time.CLOCK_REALTIME, 1764000000.25), b"\0\xff\x10"]
+
+
+def test_the_address_is_renewed_if_it_is_not_a_fixed_one(
     worker: ModuleType, done: list[Any], tmp_path: Path
 ) -> None:
+    worker.renew_address()
+    assert done == []
     (tmp_path / "pid").write_text("4711\n")
-    worker.come_to(Agent(worker, b": 1\ntime: 1764000000.250000\nseed: 00ff10\n"))
-    assert done == [
-        (worker.time.CLOCK_REALTIME, 1764000000.25),
-        b"\0\xff\x10",
-        (4711, signal.SIGUSR1),
-    ]
-
-
-def test_a_fixed_address_needs_no_renewal(worker: ModuleType, done: list[Any]) -> None:
-    worker.come_to(Agent(worker, b": 1\ntime: 1\nseed: 00\nnews: x\n"))
-    assert [done[0][0], done[1]] == [worker.time.CLOCK_REALTIME, b"\0"]
-    assert len(done) == 2
+    worker.renew_address()
+    assert done == [(4711, signal.SIGUSR1)]
 
 
 @pytest.mark.parametrize(

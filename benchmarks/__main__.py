@@ -1,0 +1,114 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run the benchmarks: ``scripts/bench.sh``, which sets up what they need."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+from helpers.site import Site, site
+
+from . import agent, idle, starts, tftp, throughput
+from .figures import Figure, table
+from .machines import make_host
+
+PARTS = ("starts", "tftp", "idle", "throughput", "agent")
+# What needs no machine.
+QUICK = ("tftp", "idle")
+
+
+def circumstances() -> dict[str, t.Any]:
+    """Where and when the figures were taken."""
+    qemu = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True)
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        models = [
+            line.split(":", 1)[1].strip() for line in cpuinfo if line.startswith("model name")
+        ]
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cpu": f"{len(models)} × {models[0]}" if models else "unknown",
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "qemu": qemu.stdout.splitlines()[0] if qemu.returncode == 0 else "none",
+        "accelerator": "tcg",
+        "load": os.getloadavg()[0],
+    }
+
+
+def measure(parts: t.Collection[str], runs: int, *, quick: bool) -> list[Figure]:
+    """The figures of ``parts``."""
+    figures: list[Figure] = []
+    if "tftp" in parts:
+        figures += tftp.measure(runs, 16 if quick else 64)
+    with contextlib.ExitStack() as stack:
+        place: Site = stack.enter_context(site())
+        stack.enter_context(place.namespace.entered())
+        if "idle" in parts:
+            figures += idle.measure(place, runs, 20 if quick else 100)
+        if {"starts", "throughput", "agent"} & set(parts):
+            host = make_host(place, ["tiny", "tiny2"])
+            if "starts" in parts:
+                figures += starts.measure(host, runs)
+            if "throughput" in parts:
+                figures += throughput.measure(host, runs)
+            if "agent" in parts:
+                figures += agent.measure_busy(host)
+        if "agent" in parts:
+            figures += agent.measure_idle(place, 60)
+    return sorted(figures, key=lambda figure: figure.id)
+
+
+def render(figures: t.Sequence[Figure], around: t.Mapping[str, t.Any]) -> str:
+    """The table for people, in Markdown."""
+    head, *rows = table(figures)
+    lines = [head, ["---"] * len(head), *rows]
+    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return (
+        f"{around['date']}, {around['cpu']}, kernel {around['kernel']}, {around['qemu']} "
+        f"({around['accelerator']}), Python {around['python']}; load average before "
+        f"{around['load']:.1f}; median (least–most)\n\n{text}\n"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--runs", type=int, default=5, help="of each figure (default: 5)")
+    parser.add_argument(
+        "--quick", action="store_true", help="what needs no machine, on small samples"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="for figures.json and plot.svg")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"unknown parts: {', '.join(sorted(unknown))}")
+    if os.geteuid() != 0:
+        parser.error("run as root: it makes a network namespace, a file system and machines")
+
+    around = circumstances()
+    parts = arguments.parts or (QUICK if arguments.quick else PARTS)
+    figures = measure(parts, arguments.runs, quick=arguments.quick)
+    print(render(figures, around), end="")
+    if arguments.output is not None:
+        # Not every user of the figures has the plotting library.
+        from .plot import draw
+
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        described = {**around, "figures": [figure.describe() for figure in figures]}
+        (arguments.output / "figures.json").write_text(json.dumps(described, indent=2) + "\n")
+        draw(figures, arguments.output / "plot.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
