@@ -150,7 +150,8 @@ sanity()
 tests()
 {
   step "tests"
-  .venv/bin/python -m pytest "$@"
+  # Two at a time, each with a site of its own: guests are waited for most of the time.
+  .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"
 }
 
 # hosts <scenario>...: each from a bare host and back, by Molecule
