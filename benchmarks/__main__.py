@@ -46,9 +46,8 @@ def circumstances() -> dict[str, t.Any]:
     }
 
 
-def measure(parts: t.Collection[str], runs: int, *, quick: bool) -> list[Figure]:
-    """The figures of ``parts``."""
-    figures: list[Figure] = []
+def measure(figures: list[Figure], parts: t.Collection[str], runs: int, *, quick: bool) -> None:
+    """Add the figures of ``parts`` to ``figures``, as they come."""
     if "tftp" in parts:
         figures += tftp.measure(runs, 16 if quick else 64)
     with contextlib.ExitStack() as stack:
@@ -66,7 +65,6 @@ def measure(parts: t.Collection[str], runs: int, *, quick: bool) -> list[Figure]
                 figures += agent.measure_busy(host)
         if "agent" in parts:
             figures += agent.measure_idle(place, 60)
-    return sorted(figures, key=lambda figure: figure.id)
 
 
 def render(figures: t.Sequence[Figure], around: t.Mapping[str, t.Any]) -> str:
@@ -97,17 +95,27 @@ def main() -> int:
 
     around = circumstances()
     parts = arguments.parts or (QUICK if arguments.quick else PARTS)
-    figures = measure(parts, arguments.runs, quick=arguments.quick)
-    print(render(figures, around), end="")
-    if arguments.output is not None:
-        # Not every user of the figures has the plotting library.
-        from .plot import draw
-
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        described = {**around, "figures": [figure.describe() for figure in figures]}
-        (arguments.output / "figures.json").write_text(json.dumps(described, indent=2) + "\n")
-        draw(figures, arguments.output / "plot.svg")
+    figures: list[Figure] = []
+    try:
+        measure(figures, parts, arguments.runs, quick=arguments.quick)
+    finally:
+        # What has been measured until something failed is there all the same.
+        figures.sort(key=lambda figure: figure.id)
+        print(render(figures, around), end="")
+        if arguments.output is not None:
+            save(figures, around, arguments.output)
     return 0
+
+
+def save(figures: t.Sequence[Figure], around: t.Mapping[str, t.Any], place: Path) -> None:
+    """Leave the figures and a plot of them in the folder ``place``."""
+    # Not every user of the figures has the plotting library.
+    from .plot import draw
+
+    place.mkdir(parents=True, exist_ok=True)
+    described = {**around, "figures": [figure.describe() for figure in figures]}
+    (place / "figures.json").write_text(json.dumps(described, indent=2) + "\n")
+    draw(figures, place / "plot.svg")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
@@ -26,9 +27,11 @@ _MACHINES = 200
 def _processes(pid: int) -> list[int]:
     """Process ``pid`` and what it has forked of itself: QEMU is not counted."""
     found = [pid]
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        if b"qemu" not in Path(f"/proc/{child}/cmdline").read_bytes():
-            found += _processes(int(child))
+    # Some live but for a moment.
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if b"qemu" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                found += _processes(int(child))
     return found
 
 
@@ -36,8 +39,9 @@ def _memory(pids: list[int], kind: str) -> float:
     """Their memory together, in MB: `Rss`, or `Pss` that counts what is shared only once."""
     kilobytes = 0
     for pid in pids:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        kilobytes += int(re.findall(rf"^{kind}: +(\d+)", text, re.M)[0])
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            kilobytes += int(re.findall(rf"^{kind}: +(\d+)", text, re.M)[0])
     return kilobytes / 1024
 
 
