@@ -129,6 +129,8 @@ up()
   echo "$name" > "$home/root/etc/hostname"
   install -D -m 0600 "$key.pub" "$home/root/root/.ssh/authorized_keys"
   boot "$name"
+  # Whatever is younger, somebody else has made.
+  touch "$home/root/root/booted"
 }
 
 down()
