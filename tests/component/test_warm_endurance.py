@@ -92,12 +92,17 @@ def test_the_tiny_machine(
     endure(host, "tiny", count, archive)
 
 
+@pytest.fixture(scope="session")
+def debian() -> Path:
+    """The image, built before a host's network is entered, where nothing can be downloaded."""
+    return debian_image()
+
+
 @pytest.mark.long
-def test_the_debian_machine(site: Site, host: BuildHost, archive: Path) -> None:
+def test_the_debian_machine(debian: Path, site: Site, host: BuildHost, archive: Path) -> None:
     source = site.btrfs / "debian"
     host.storage.create(str(source))
-    image = debian_image()
-    subprocess.run(["cp", "--sparse=always", "-r", f"{image}/.", str(source)], check=True)
+    subprocess.run(["cp", "--sparse=always", "-r", f"{debian}/.", str(source)], check=True)
     host.install("debian", source=source)
     ram = 786432
     ensured = host.ensure("debian", running={"warm": ["debian"], "ram": ram})
