@@ -66,8 +66,8 @@ def measure_idle(site: Site, seconds: float) -> list[Figure]:
         cpu = (cpu_seconds(pid) - before) * 60 / seconds
         memory = _memory(_processes(pid), "Rss")
     return [
-        _alone("agent, idle", "MB", f"resident, with {_MACHINES} machines", memory),
-        _alone("agent, idle", "CPU s/min", f"asking every 15 s, {_MACHINES} machines", cpu),
+        _alone(f"agent, idle, {_MACHINES} machines, resident", "MB", "one process", memory),
+        _alone(f"agent, idle, {_MACHINES} machines", "CPU s/min", "asking every 15 s", cpu),
     ]
 
 
@@ -81,6 +81,6 @@ def measure_busy(host: BuildHost) -> list[Figure]:
             resident, proportional = _memory(pids, "Rss"), _memory(pids, "Pss")
             until(lambda: len(controller.arrivals) == 2, "both results are there")
     return [
-        _alone("agent, two tasks", "MB", f"resident, {len(pids)} processes", resident),
-        _alone("agent, two tasks", "MB", "the same, what is shared counted once", proportional),
+        _alone("agent, two tasks, resident", "MB", f"{len(pids)} processes", resident),
+        _alone("the same, shared pages once", "MB", f"{len(pids)} processes", proportional),
     ]

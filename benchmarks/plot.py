@@ -35,13 +35,7 @@ def draw(figures: t.Sequence[Figure], path: Path) -> None:
         factor, goal = _factor(figure)
         colour = {True: _REACHED, False: _MISSED, None: _FREE}[figure.reached]
         axes.barh(place, factor - 1, left=1, color=colour, height=0.6)
-        axes.annotate(
-            f"{factor:.3g}×",
-            (factor, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-        )
+        axes.text(1.05 * max(factor, 1), place, f"{factor:.3g}×", va="center")
         if goal is not None:
             axes.plot([goal, goal], [place - 0.4, place + 0.4], color="black", linewidth=2)
     axes.set_xscale("log")
