@@ -11,7 +11,6 @@ deletes that again.
 from __future__ import annotations
 
 import subprocess
-import typing as t
 
 from ansible_collections.bbot.agent.plugins.module_utils._ensure import planned
 from ansible_collections.bbot.agent.plugins.module_utils._machines import enumerate_machines
@@ -39,9 +38,9 @@ def measure(site: Site, runs: int, count: int = 100) -> list[Figure]:
         with timed() as passed:
             for path in paths:
                 work = f"{path}-work"
-                quiet: dict[str, t.Any] = {"check": True, "stdout": subprocess.DEVNULL}
-                subprocess.run(["btrfs", "subvolume", "snapshot", path, work], **quiet)
-                subprocess.run(["btrfs", "subvolume", "delete", work], **quiet)
+                for words in (["snapshot", path, work], ["delete", work]):
+                    command = ["btrfs", "subvolume", *words]
+                    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return {"each": 1000 * passed[0] / count}
 
     def by_us() -> dict[str, float]:
