@@ -251,7 +251,7 @@ class Agent:
             poller.register(source, select.POLLIN)
         poller.poll(max(0, math.ceil((min(due) - now) * 1000)))
         if self._watch.changed():
-            self._survey_at = self._ask_at = 0.0
+            self._survey_at = self._ask_at = self._deliver_at = 0.0
 
     def _reap(self) -> None:
         """Take what the jobs that have ended leave."""
