@@ -108,6 +108,19 @@ def _folders(path: str) -> list[str]:
         )
 
 
+def subfolders(directory: str) -> list[str]:
+    """Paths of the folders in ``directory``, hidden ones left out; none if it cannot be read."""
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(
+                entry.path
+                for entry in entries
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            )
+    except OSError:
+        return []
+
+
 def look(host: Host, volume: str, name: str, toolchain: Toolchain) -> Machine:
     """The machine ``name`` of ``volume`` as it is now."""
     directory = os.path.join(host.machines, volume, name)

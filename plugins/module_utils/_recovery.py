@@ -21,6 +21,7 @@ import typing as t
 from ._host import Host
 from ._journal import Journal, settle
 from ._locks import lease_name
+from ._machines import subfolders
 from ._storage import StorageError
 from ._suspended import SUFFIX, Suspensions
 from ._sweep import sweep
@@ -55,14 +56,14 @@ def remove_leftovers(host: Host, suspensions: Suspensions, toolchain: str) -> No
     kept = {each.hardware.directory for each in suspensions.all()}
     for directory in _machine_folders(host.machines):
         prefix = f"{os.path.basename(directory)}-{toolchain}"
-        for path in _entries(directory):
+        for path in subfolders(directory):
             rest = os.path.basename(path).removeprefix(prefix)
             if rest == os.path.basename(path) or path in leased | kept:
                 continue
             if rest.startswith(SUFFIX) or (rest.startswith("-") and _is_dead(rest[1:])):
                 _delete(host, path)
     for kind in ("build", "bootstrap"):
-        for path in _entries(os.path.join(host.tftp, kind)):
+        for path in subfolders(os.path.join(host.tftp, kind)):
             name = os.path.basename(path)
             if name.startswith(f"{toolchain}-") and _is_dead(name.removeprefix(f"{toolchain}-")):
                 shutil.rmtree(path, ignore_errors=True)
@@ -74,28 +75,15 @@ def remove_old_logs(host: Host, directory: str, age: float) -> None:
     if not age:
         return
     limit = time.time() - age
-    for path in _entries(directory):
+    for path in subfolders(directory):
         if LOGS_NAME.fullmatch(os.path.basename(path)) and os.stat(path).st_mtime < limit:
             shutil.rmtree(path, ignore_errors=True)
             host.report(f"info: removed the old logs {path}")
 
 
 def _machine_folders(machines: str) -> t.Iterator[str]:
-    for volume in _entries(machines):
-        yield from _entries(volume)
-
-
-def _entries(directory: str) -> list[str]:
-    """The folders in ``directory``, hidden ones left out."""
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(
-                entry.path
-                for entry in entries
-                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
-            )
-    except OSError:
-        return []
+    for volume in subfolders(machines):
+        yield from subfolders(volume)
 
 
 def _is_dead(name: str) -> bool:

@@ -14,7 +14,7 @@ import struct
 import typing as t
 
 from ._host import Host
-from ._machines import PROTOCOL
+from ._machines import PROTOCOL, subfolders
 
 _IN_NONBLOCK, _IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 _IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x40, 0x80, 0x100, 0x200
@@ -59,9 +59,9 @@ class Watch:
         machines = self._host.machines
         yield os.path.join(self._host.tftp, "toolchains")
         yield machines
-        for volume in _subfolders(machines):
+        for volume in subfolders(machines):
             yield volume
-            yield from _subfolders(volume)
+            yield from subfolders(volume)
 
     def changed(self) -> bool:
         """Take what has been noticed; whether it matters."""
@@ -91,15 +91,3 @@ class Watch:
             return os.read(self._fd, 65536)
         except OSError:
             return b""
-
-
-def _subfolders(path: str) -> list[str]:
-    try:
-        with os.scandir(path) as entries:
-            return [
-                entry.path
-                for entry in entries
-                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
-            ]
-    except OSError:
-        return []
