@@ -66,7 +66,9 @@ options:
     type: int
     default: 1048576
   tftp_port:
-    description: The UDP port of the TFTP server on the bridge's address; V(0) is any free one.
+    description:
+      - The UDP port of the TFTP server on the bridge's address. With V(0) each machine has a usual one, from 61000 on,
+        or any other one where that is taken.
     type: int
     default: 0
   hold:

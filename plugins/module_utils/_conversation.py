@@ -23,6 +23,7 @@ import selectors
 import socket
 import time
 import typing as t
+import zlib
 
 from ._accelerator import Accelerator
 from ._host import Host
@@ -31,7 +32,7 @@ from ._manifest import sanitize
 from ._network import bridge_address
 from ._phases import Phases
 from ._template import Clone, TemplateError
-from ._tftp import Event, HeldRequest, Limits, Server
+from ._tftp import Event, HeldRequest, Limits, Server, TftpError
 from ._tftp_packets import parse_request
 from ._vm import Hardware, Vm, VmError
 
@@ -45,6 +46,12 @@ _ALIVE_INTERVAL = 1.0
 RESUMED = "resumed"
 # How long, in seconds, a resumed machine may take to the first sign of life.
 _RESUME = 30.0
+# Where machines have their servers' ports: above those that Linux gives to those who ask for any.
+_PORTS = range(61000, 65536)
+
+
+class _Astray(Exception):
+    """A clone asks for something else than RESUMED: it does not know that it was resumed."""
 
 
 class Interrupted(Exception):
@@ -313,7 +320,7 @@ def _attempt(
             if clone and name == RESUMED:
                 _write_resumed(talk.get_root)
         # The request of a clone is an old one: it lives when it has taken the answer.
-        if event.kind == ("done" if clone else "request"):
+        if (event.kind, name) == ("done", RESUMED) if clone else event.kind == "request":
             if not signs:
                 lease.note(address=event.peer[0])
                 seconds = round(time.monotonic() - began, 3)
@@ -327,15 +334,22 @@ def _attempt(
             if ours:
                 phases.begin("work")
 
+    def check(event: Event) -> bool:
+        if clone and not signs and event.name.lstrip("/") != RESUMED:
+            raise _Astray(f"its worker asks for {event.name!r} before it has {RESUMED!r}")
+        return False
+
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
-            Server(
+            _open_server(
                 address,
                 talk.port,
+                hardware.mac,
                 get_root=talk.get_root,
                 put_root=talk.put_root,
                 limits=talk.limits,
                 on_event=note,
+                hold=check,
             )
         )
         vm = Vm(host, lease, hardware, accelerator, talk.logs)
@@ -353,11 +367,28 @@ def _attempt(
         if clone is not None:
             vm.resume()
             server.release(clone.held)
-        failure = _talk(boot, talk, phases, lambda: bool(signs), attempt)
+        try:
+            failure = _talk(boot, talk, phases, lambda: bool(signs), attempt)
+        except _Astray as error:
+            failure = SoftFailure("mis-boot", str(error))
         if failure is not None and failure.kind != "mis-boot":
             _keep(host, boot, talk, phases, failure)
         phases.begin("down")
     return failure
+
+
+def _open_server(address: str, port: int, mac: str, **options: t.Any) -> Server:
+    """A server on ``port`` or, where that is 0, on the usual one of the machine with ``mac``.
+
+    For minutes the kernel sends on what comes from a port of a guest to where it was redirected
+    last, and guests choose their ports at random: where servers had any port, a task would now
+    and then talk to that of one before. If the usual port is taken, it is any one all the same.
+    """
+    if port == 0:
+        usual = _PORTS[zlib.crc32(mac.encode()) % len(_PORTS)]
+        with contextlib.suppress(TftpError):
+            return Server(address, usual, **options)
+    return Server(address, port, **options)
 
 
 def _write_resumed(directory: str) -> None:
@@ -393,7 +424,14 @@ def hold_first_request(
     address = str(bridge_address(host.bridge).ip)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
-            Server(address, port, get_root=None, put_root=None, hold=lambda _event: True)
+            _open_server(
+                address,
+                port,
+                hardware.mac,
+                get_root=None,
+                put_root=None,
+                hold=lambda _event: True,
+            )
         )
         vm = Vm(host, lease, hardware, accelerator, logs)
         stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))

@@ -245,7 +245,7 @@ def _add_machines(group: argparse._ActionsContainer) -> None:
     add_places(group)
     add("--tftp-port", type=_number(0, 65535), default=0, metavar="PORT",
         help="base of the TFTP servers' ports, to which the toolchain's number is added, "
-        "and 100 for each further task at once; 0 is any free port")  # fmt: skip
+        "and 100 for each further task at once; 0 is a usual port of each machine")  # fmt: skip
     add("--bootstrap-timeout", type=_seconds(1), default=_HOUR, metavar="S",
         help="for a machine's bootstrap")  # fmt: skip
     add("--bootstrap-retries", type=_number(0), default=2, metavar="N",

@@ -9,9 +9,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._records import Status
-from helpers import sources
+from helpers import guest, sources
 from helpers.build_host import BuildHost
+
+# Asks for its task once, from the port that the guest before it has had.
+FIXED_PORT = f"""\
+cat > /run/ask << 'END'
+import socket
+ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+ours.bind(("", 40000))
+ours.settimeout(5)
+host, port = "{guest.SERVER}".split()
+ours.sendto(bytes((0, 1)) + b"manifest" + bytes(1) + b"octet" + bytes(1), (host, int(port)))
+data, server = ours.recvfrom(1000)
+ours.sendto(bytes((0, 4)) + data[2:4], server)
+END
+python3 /run/ask || exec sleep 1000
+"""
 
 
 @pytest.mark.parametrize(
@@ -50,3 +66,16 @@ def test_a_result_says_what_became_of_the_task(
     assert (ready.logs / "task" / "machine" / "console.log").read_bytes()
     assert "+update" in (ready.logs / "task" / "machine" / "progress.log").read_text()
     assert ready.reported("+update") == 1
+
+
+def test_a_task_is_not_mistaken_for_the_one_before(
+    host: BuildHost, bootstrapped: Machine, tmp_path: Path
+) -> None:
+    script = FIXED_PORT + guest.result("status: success") + guest.SLEEP
+    host.install_scripted(bootstrapped, script)
+    archive = sources.pack(tmp_path / "source.tar.gz")
+    for _task in range(2):
+        outcome = host.perform(files={"source.tar.gz": str(archive)})
+        assert outcome.result.status is Status.SUCCESS, host.lines
+        # Had its request gone elsewhere, the machine would have had to be booted again.
+        assert "mis-booted" not in "\n".join(host.lines)

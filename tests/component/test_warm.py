@@ -278,6 +278,24 @@ def test_a_machine_with_another_worker_stays_cold(
     check_cold(host, host.perform(files=files, **WARM), reason)
 
 
+def test_a_clone_that_does_not_know_of_its_pause_gets_no_task(
+    host: BuildHost, bootstrapped: Machine, files: dict[str, str]
+) -> None:
+    # It asks for what it should know, does not care for the answer, and goes on. To a machine that
+    # was booted that makes no difference.
+    request = r"import socket; socket.socket(2, 2).sendto(b'\0\1resumed\0octet\0', ('%s', %s))"
+    ask = 'python3 -c "' + request % tuple(guest.SERVER.split()) + '"\nsleep 1\n'
+    script = ask + guest.GET_TASK + guest.result("status: success") + guest.SLEEP
+    host.install_scripted(bootstrapped, script)
+    assert host.ensure(running=WARM).changed
+    host.lines.clear()
+    check_cold(
+        host,
+        host.perform(files=files, **WARM),
+        "its worker asks for 'manifest' before it has 'resumed'",
+    )
+
+
 @pytest.mark.parametrize("stop", ["template boot", "template save", "template publish"])
 def test_an_owner_killed_while_a_template_is_made(ready: BuildHost, stop: str) -> None:
     with owner(ready, f"phase {stop}", warm=["tiny"]) as process:

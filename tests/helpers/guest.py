@@ -10,16 +10,16 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-_SERVER = "196.254.111.222 69"
+SERVER = "196.254.111.222 69"
 
 # For scripts in guests.
-GET_TASK = f"busybox tftp -g -b 1468 -r manifest -l /run/task {_SERVER}\n"
+GET_TASK = f"busybox tftp -g -b 1468 -r manifest -l /run/task {SERVER}\n"
 SLEEP = "while :; do sleep 3600; done\n"
 
 
 def put(local: str, remote: str = "manifest") -> str:
     """The command that uploads a file of the guest."""
-    return f"busybox tftp -p -b 1468 -l {local} -r '{remote}' {_SERVER}\n"
+    return f"busybox tftp -p -b 1468 -l {local} -r '{remote}' {SERVER}\n"
 
 
 def tell(line: str) -> str:
