@@ -5,8 +5,11 @@
 """B4 and B5: our TFTP server against tftpd-hpa, with the same client.
 
 Single-block downloads are measured with curl too, because our own client, being slow there,
-would flatter the slower server. Idle-class processes keep the cores awake: without them each
-lone datagram waits for a core to wake up, and that is all one would measure. Files lie in memory.
+would flatter the slower server; and latency with the bare exchange of datagrams, because our
+client takes as long over the file that it makes as a server over the request.
+
+Idle-class processes keep the cores awake: without them each lone datagram waits for a core to
+wake up, and that is all one would measure. Files lie in memory.
 """
 
 from __future__ import annotations
@@ -21,15 +24,27 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import time
 import typing as t
 from pathlib import Path
 
 from ansible_collections.bbot.agent.plugins.module_utils._tftp import Server
 from ansible_collections.bbot.agent.plugins.module_utils._tftp_client import Client
+from ansible_collections.bbot.agent.plugins.module_utils._tftp_packets import (
+    DATA,
+    HEADER,
+    OACK,
+    Request,
+    build_ack,
+    build_request,
+    opcode_of,
+)
 
 from .figures import Figure, interleave, timed
 
 MB = 1 << 20
+# Bytes of the file whose latency is measured.
+SMALL = 1024
 
 
 def free_port() -> int:
@@ -106,9 +121,28 @@ def get(port: int, name: str, target: str, window: int) -> float:
     return Client("127.0.0.1", port, window=window, give_up=60).get(name, target).seconds
 
 
-def latency(port: int, target: str) -> float:
+def exchange(port: int, name: str, size: int) -> float:
+    """Seconds for a download of a single block, from the request to its last acknowledgement."""
+    request = build_request(Request("get", name, "octet", {"blksize": "1468"}))
+    first, last = build_ack(0), build_ack(1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        began = time.perf_counter()
+        sock.sendto(request, ("127.0.0.1", port))
+        answer, peer = sock.recvfrom(2048)
+        if opcode_of(answer) == OACK:
+            sock.sendto(first, peer)
+            answer, peer = sock.recvfrom(2048)
+        sock.sendto(last, peer)
+        seconds = time.perf_counter() - began
+    if opcode_of(answer) != DATA or len(answer) != HEADER.size + size:
+        raise AssertionError(f"the server at port {port} sent {answer[:50]!r}")
+    return seconds
+
+
+def latency(port: int) -> float:
     """Seconds for one small download, the median of many."""
-    return statistics.median(get(port, "small", target, 1) for _dummy in range(100))
+    return statistics.median(exchange(port, "small", SMALL) for _dummy in range(200))
 
 
 class _Measure:
@@ -132,7 +166,7 @@ class _Measure:
             "single": large / get(port, "large", target, 1),
             "window": large / get(port, "large", target, self._window),
             "put": large / 4 / put,
-            "latency": 1e6 * latency(port, target),
+            "latency": 1e6 * latency(port),
             "loss": get(self._lossy, "half", target, 1),
         }
 
@@ -153,7 +187,7 @@ def measure(runs: int, large: int = 64) -> list[Figure]:
         served.mkdir(mode=0o777)
         (served / "large").write_bytes(os.urandom(MB) * large)
         (served / "half").write_bytes(os.urandom(MB // 2))
-        (served / "small").write_bytes(os.urandom(1024))
+        (served / "small").write_bytes(os.urandom(SMALL))
         (directory / "upload").write_bytes(os.urandom(MB) * (large // 4))
         for _core in range(os.cpu_count() or 1):
             stack.enter_context(process(keep_awake))

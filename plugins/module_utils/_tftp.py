@@ -17,6 +17,7 @@ import collections
 import math
 import os
 import select
+import socket
 import time
 import types
 import typing as t
@@ -44,7 +45,7 @@ from ._tftp_packets import (
     opcode_of,
     parse_request,
 )
-from ._tftp_socket import UdpSocket
+from ._tftp_socket import RECEIVE_TIMEOUT, UdpSocket
 from ._tftp_transfers import Peer, Receiver, Sender
 
 __all__ = ["Event", "HeldRequest", "Limits", "Server", "TftpError"]
@@ -104,6 +105,26 @@ class HeldRequest:
 
     peer: Peer
     datagram: bytes
+
+
+class _Rate:
+    """A right to do something so many times a second, on the average of some seconds."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._left = per_second
+        self._counted_at = time.monotonic()
+
+    def take(self, now: float) -> bool:
+        """Whether it may be done once more."""
+        if self._left < 1:
+            gained = (now - self._counted_at) * self._per_second
+            self._left = min(self._per_second, self._left + gained)
+            self._counted_at = now
+            if self._left < 1:
+                return False
+        self._left -= 1
+        return True
 
 
 class _Quota:
@@ -194,15 +215,13 @@ class Server:
         self._held: dict[Peer, HeldRequest] = {}
         self._quota = _Quota(limits.total_upload_bytes)
         self._due = math.inf
-        self._permits = float(limits.packets_per_second)
-        self._stray_permits = float(_STRAY_ERRORS_PER_SECOND)
-        self._polled_at = time.monotonic()
+        self._packets = _Rate(limits.packets_per_second)
+        self._stray_errors = _Rate(_STRAY_ERRORS_PER_SECOND)
         self._buffer = bytearray(LARGEST_BLOCK + 512)
         self._view = memoryview(self._buffer)
         self._wire = UdpSocket(2 * limits.window * limits.block)
         try:
             self._wire.bind(address, port)
-            self._wire.raw.setblocking(False)
         except BaseException:
             self._wire.close()
             raise
@@ -259,7 +278,8 @@ class Server:
         ``until`` is asked after each datagram, so it should be cheap. What is under way when
         time is up stays so.
         """
-        end = time.monotonic() + timeout
+        now = time.monotonic()
+        end = now + timeout
         poller = select.poll()
         if not self._closed:
             poller.register(self.fileno(), select.POLLIN)
@@ -268,39 +288,61 @@ class Server:
                 return True
             if self._closed:
                 return False
-            left = min(end, self._due) - time.monotonic()
-            # Rounded up: waking a moment too early would mean to spin for that moment.
-            poller.poll(max(0, math.ceil(left * 1000)))
-            self.poll()
-            if time.monotonic() >= end:
+            if self._running and min(end, self._due) > now + RECEIVE_TIMEOUT:
+                now = self._serve_next()
+            else:
+                left = min(end, self._due) - now
+                # Rounded up: waking a moment too early would mean to spin for that moment.
+                poller.poll(max(0, math.ceil(left * 1000)))
+                self.poll()
+                now = time.monotonic()
+            if now >= end:
                 return until is not None and until()
+
+    def _serve_next(self) -> float:
+        """Wait for a datagram, for RECEIVE_TIMEOUT at most, and handle it; the time afterwards.
+
+        For a transfer that waits for one answer after the other: asking first whether there
+        is something to receive would cost it a quarter of its speed.
+        """
+        try:
+            size, peer = self._wire.raw.recvfrom_into(self._buffer)
+        except OSError:
+            now = time.monotonic()
+        else:
+            self._take(size, peer, now := time.monotonic())
+        if now >= self._due:
+            self._handle_due(now)
+        return now
 
     def poll(self) -> None:
         """Handle what has come in and what is due. Never blocks, and bounded in its work."""
         now = time.monotonic()
-        self._renew_permits(now)
         receive = self._wire.raw.recvfrom_into
         for _datagram in range(_DATAGRAMS_PER_POLL):
             try:
-                size, peer = receive(self._buffer)
+                size, peer = receive(self._buffer, 0, socket.MSG_DONTWAIT)
             except OSError:  # nothing left, or closed by an event's receiver
                 break
-            self._permits -= 1
-            if self._permits < 0 or (self.peer is not None and peer[0] != self.peer):
-                self.dropped += 1
-                continue
-            job = self._jobs.get(peer)
-            if job is None or (size >= 2 and self._buffer[1] <= WRQ):
-                self._handle_new(self._view[:size], peer, job, now)
-            else:
-                now = time.monotonic()
-                self._handle(job, self._view[:size], now)
+            job = self._take(size, peer, now := time.monotonic())
             # Where one transfer waits for one answer there is nothing more to come: ask
             # the kernel no further. If there is after all, the descriptor stays readable.
             if self._running <= 1 and not (job and job.transfer.midway):
                 break
         if now >= self._due:
             self._handle_due(now)
+
+    def _take(self, size: int, peer: Peer, now: float) -> _Job | None:
+        """Handle the datagram in the buffer; the job it was for, unless that is new."""
+        if not self._packets.take(now) or (self.peer is not None and peer[0] != self.peer):
+            self.dropped += 1
+            return None
+        job = self._jobs.get(peer)
+        if job is None or (size >= 2 and self._buffer[1] <= WRQ):
+            self._handle_new(self._view[:size], peer, job, now)
+        else:
+            self._handle(job, self._view[:size], now)
+        return job
 
     def close(self) -> None:
         """End what is under way, removing partial uploads; harmless a second time."""
@@ -317,15 +359,6 @@ class Server:
     @property
     def _closed(self) -> bool:
         return self.fileno() < 0
-
-    def _renew_permits(self, now: float) -> None:
-        elapsed = now - self._polled_at
-        self._polled_at = now
-        rate = self._limits.packets_per_second
-        self._permits = min(rate, max(0.0, self._permits) + elapsed * rate)
-        self._stray_permits = min(
-            _STRAY_ERRORS_PER_SECOND, self._stray_permits + elapsed * _STRAY_ERRORS_PER_SECOND
-        )
 
     def _handle(self, job: _Job, packet: memoryview, now: float) -> None:
         transfer = job.transfer
@@ -361,8 +394,8 @@ class Server:
         opcode = opcode_of(packet)
         if opcode not in (RRQ, WRQ):
             # An ERROR is never answered, nor are opcodes nobody knows.
-            if opcode in (DATA, ACK, OACK) and self._stray_permits >= 1 and peer not in self._held:
-                self._stray_permits -= 1
+            known = opcode in (DATA, ACK, OACK)
+            if known and peer not in self._held and self._stray_errors.take(now):
                 self._wire.send(build_error(UNKNOWN_TID, "no transfer with this port"), peer)
             return
         datagram = bytes(packet)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import time
 import typing as t
 from dataclasses import dataclass
@@ -39,9 +38,6 @@ from ._tftp_packets import (
 )
 from ._tftp_socket import UdpSocket
 from ._tftp_transfers import Peer, Receiver, Sender, Timer
-
-# How often a waiting client looks at its clock; also the shortest retransmission time.
-_TICK = 0.05  # seconds
 
 
 @dataclass(frozen=True)
@@ -141,14 +137,9 @@ class _Conversation:
         self.wire = UdpSocket(2 * client.window * client.block)
         self._client = client
         self._request = request
-        self._started = time.monotonic()
+        self._started = 0.0
         self._buffer = bytearray(LARGEST_BLOCK + 512)
         self._view = memoryview(self._buffer)
-        # A receive timeout of the kernel's saves a system call for each datagram, compared
-        # with one of Python's.
-        self.wire.raw.setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(_TICK * 1e6))
-        )
 
     def __enter__(self) -> t.Self:
         return self
@@ -160,6 +151,7 @@ class _Conversation:
         """Send the request until it is answered; the answer and what was agreed on."""
         datagram = build_request(self._request)
         timer = Timer()
+        self._started = time.monotonic()
         end = self._started + self._client.give_up
         due = 0.0
         while (now := time.monotonic()) < end:

@@ -108,14 +108,10 @@ def open_download(root: str, name: str) -> int:
     parts = split_name(name)
     with _open_root(root) as base:
         try:
-            pin = os.open("/".join(parts), os.O_PATH | os.O_CLOEXEC, dir_fd=base)
+            pin = _pin(base, parts)
         except OSError as error:
             raise translate(error) from error
         try:
-            inside = os.readlink(f"/proc/self/fd/{base}").rstrip("/") + "/"
-            place = os.readlink(f"/proc/self/fd/{pin}")
-            if not place.startswith(inside) or os.path.basename(place).startswith(TEMPORARY):
-                raise TftpError("the file lies outside the served directory", ACCESS)
             if not stat.S_ISREG(os.fstat(pin).st_mode):
                 raise TftpError("not a regular file", ACCESS)
             return os.open(f"/proc/self/fd/{pin}", os.O_RDONLY | os.O_CLOEXEC)
@@ -123,6 +119,27 @@ def open_download(root: str, name: str) -> int:
             raise translate(error) from error
         finally:
             os.close(pin)
+
+
+def _pin(base: int, parts: t.Sequence[str]) -> int:
+    """Get hold of what ``parts`` lead to from directory ``base``, if it is inside of that."""
+    flags = os.O_PATH | os.O_CLOEXEC
+    if len(parts) == 1:
+        # Most are just that: a file right in the root.
+        pin = os.open(parts[0], flags | os.O_NOFOLLOW, dir_fd=base)
+        if not stat.S_ISLNK(os.fstat(pin).st_mode):
+            return pin
+        os.close(pin)
+    pin = os.open("/".join(parts), flags, dir_fd=base)
+    try:
+        inside = os.readlink(f"/proc/self/fd/{base}").rstrip("/") + "/"
+        place = os.readlink(f"/proc/self/fd/{pin}")
+        if not place.startswith(inside) or os.path.basename(place).startswith(TEMPORARY):
+            raise TftpError("the file lies outside the served directory", ACCESS)
+    except BaseException:
+        os.close(pin)
+        raise
+    return pin
 
 
 class Upload:

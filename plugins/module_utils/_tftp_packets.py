@@ -178,7 +178,9 @@ def negotiate(
     accepted: dict[str, int] = {}
 
     def take(key: str, low: int, high: int, limit: int | None = None) -> int | None:
-        value = number_of(options.get(key, ""), low, high)
+        if key not in options:
+            return None
+        value = number_of(options[key], low, high)
         if value is not None:
             accepted[key] = value if limit is None else min(value, limit)
         return accepted.get(key)

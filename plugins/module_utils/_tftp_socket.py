@@ -20,6 +20,9 @@ from ._tftp_transfers import Packet, Peer
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 UDP_SEGMENT = 103
 MOST_SEGMENTS = 64
+# Receiving waits for at most this long, in seconds. The kernel's own timeout saves a system call
+# for each datagram, compared with one of Python's.
+RECEIVE_TIMEOUT = 0.02
 
 # What the kernel says where it cannot segment: block larger than the MTU, no checksum
 # offload, a kernel before 4.18.
@@ -32,14 +35,23 @@ _CANNOT_SEGMENT = (
 )
 
 
+# Made once: there may be one for each packet.
+_lost = contextlib.suppress(OSError)
+
+
 class UdpSocket:
     """A UDP socket over IPv4. ``raw`` is the socket proper, for receiving and polling.
+
+    Sending never waits, receiving does for RECEIVE_TIMEOUT.
 
     ``window_bytes`` is how large a window its buffers can hold.
     """
 
     def __init__(self, buffer: int) -> None:
         self.raw = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.raw.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(RECEIVE_TIMEOUT * 1e6))
+        )
         self._unsegmented: set[int] = set()
         # The kernel counts about two bytes for one of payload, and doubles what it is told.
         self.window_bytes = min(
@@ -76,8 +88,8 @@ class UdpSocket:
 
     def send(self, packet: Packet, peer: Peer) -> None:
         """Send a datagram; one that cannot be sent now is lost, and repeated in its time."""
-        with contextlib.suppress(OSError):
-            self.raw.sendto(packet, peer)
+        with _lost:
+            self.raw.sendto(packet, socket.MSG_DONTWAIT, peer)
 
     def send_window(self, packets: memoryview, stride: int, peer: Peer) -> None:
         """Send consecutive packets of ``stride`` bytes, the last one perhaps shorter.
@@ -89,7 +101,9 @@ class UdpSocket:
             segment = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("=H", stride))]
             try:
                 for start in range(0, len(packets), together):
-                    self.raw.sendmsg([packets[start : start + together]], segment, 0, peer)
+                    self.raw.sendmsg(
+                        [packets[start : start + together]], segment, socket.MSG_DONTWAIT, peer
+                    )
             except OSError as error:
                 if error.errno not in _CANNOT_SEGMENT:
                     return
