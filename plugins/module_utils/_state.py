@@ -81,6 +81,8 @@ def load(qmp: Qmp, state: SavedState) -> None:
     where the file cannot be opened.
     """
     _choose(qmp, ram_apart=state.ram_apart)
+    # QEMU would have the guest tell all the world where it has moved to.
+    qmp.execute("migrate-set-parameters", **{"announce-rounds": 0})
     fd = os.open(state.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         qmp.hand_over("state", fd)
