@@ -3,13 +3,13 @@
 # tftpd-hpa and btrfs; the upload is known to be complete when the server was idle for a second,
 # as bbot's first agent does it.
 #
-#   by_hand.sh MACHINE FOLDER BRIDGE ADDRESS PORT RAM MAC APPEND
+#   by_hand.sh MACHINE FOLDER BRIDGE ADDRESS PORT RAM MAC TYPE APPEND
 #
 # MACHINE is a bootstrapped machine, FOLDER has the task's files in get/ and an empty put/;
-# APPEND is for its kernel.
+# TYPE is for QEMU's -machine and APPEND for the kernel.
 # Prints lines of a word and the time: start, request (with QEMU's CPU seconds), gone.
 set -euo pipefail
-machine=$1 folder=$2 bridge=$3 address=$4 port=$5 ram=$6 mac=$7 append=$8
+machine=$1 folder=$2 bridge=$3 address=$4 port=$5 ram=$6 mac=$7 type=$8 append=$9
 work=$machine-$$ tap=hand$$
 here=$(dirname "$(readlink -f "$0")")
 
@@ -24,7 +24,7 @@ ip link set dev "$tap" master "$bridge" up
 
 cd "$work"
 echo "start $(date +%s.%N)"
-qemu-system-x86_64 -machine pc -accel tcg,thread=multi -cpu max -m "$ram" -nodefaults -display none \
+qemu-system-x86_64 -machine "$type" -accel tcg,thread=multi -cpu max -m "$ram" -nodefaults -display none \
   -serial "file:$folder/console" -no-reboot -kernel vmlinuz -initrd initrd.img -append "$append" \
   -netdev "tap,id=net0,ifname=$tap,script=no,downscript=no" -device "virtio-net-pci,netdev=net0,mac=$mac" \
   -drive if=none,id=disk0,file=disk.img,format=raw,cache=unsafe -device virtio-blk-pci,drive=disk0 &

@@ -24,7 +24,6 @@ from helpers.site import ADDRESS, BRIDGE
 from .figures import Figure, cpu_seconds, interleave
 
 SCRIPT = Path(__file__).with_name("by_hand.sh")
-_PORT = 6900
 # Seconds for a task.
 _PATIENCE = 120
 
@@ -49,10 +48,14 @@ class ByHand:
         if machine.bootstrapped is None:
             raise AssertionError("the machine has been bootstrapped")
         manifest = machine.bootstrapped.machine
-        append = manifest.option_words[manifest.option_words.index("-append") + 1]
-        place = [SCRIPT, machine.bootstrapped_path, folder, BRIDGE, ADDRESS, _PORT, RAM >> 10]
+        words = manifest.option_words
+        kind, append = (words[words.index(option) + 1] for option in ("-machine", "-append"))
+        if manifest.mac is None:
+            raise AssertionError("a bootstrapped machine has a MAC address")
+        port = _conversation.usual_port(manifest.mac)
+        place = [SCRIPT, machine.bootstrapped_path, folder, BRIDGE, ADDRESS, port, RAM >> 10]
         done = subprocess.run(
-            [*map(str, place), str(manifest.mac), append],
+            [*map(str, place), manifest.mac, kind, append],
             check=False,
             capture_output=True,
             text=True,

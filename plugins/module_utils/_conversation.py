@@ -377,17 +377,21 @@ def _attempt(
     return failure
 
 
-def _open_server(address: str, port: int, mac: str, **options: t.Any) -> Server:
-    """A server on ``port`` or, where that is 0, on the usual one of the machine with ``mac``.
+def usual_port(mac: str) -> int:
+    """The port that the server of the machine with this MAC address has, unless it is taken.
 
     For minutes the kernel sends on what comes from a port of a guest to where it was redirected
     last, and guests choose their ports at random: where servers had any port, a task would now
-    and then talk to that of one before. If the usual port is taken, it is any one all the same.
+    and then talk to that of one before.
     """
+    return _PORTS[zlib.crc32(mac.encode()) % len(_PORTS)]
+
+
+def _open_server(address: str, port: int, mac: str, **options: t.Any) -> Server:
+    """A server on ``port`` or, where that is 0, on the usual one or else on any."""
     if port == 0:
-        usual = _PORTS[zlib.crc32(mac.encode()) % len(_PORTS)]
         with contextlib.suppress(TftpError):
-            return Server(address, usual, **options)
+            return Server(address, usual_port(mac), **options)
     return Server(address, port, **options)
 
 

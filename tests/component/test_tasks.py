@@ -79,3 +79,9 @@ def test_a_task_is_not_mistaken_for_the_one_before(
         assert outcome.result.status is Status.SUCCESS, host.lines
         # Had its request gone elsewhere, the machine would have had to be booted again.
         assert "mis-booted" not in "\n".join(host.lines)
+
+
+def test_a_machine_has_the_cpus_that_it_was_given(ready: BuildHost, tmp_path: Path) -> None:
+    archive = sources.pack(tmp_path / "source.tar.gz", 'echo "cpus: $(nproc)"\n')
+    outcome = ready.perform(files={"source.tar.gz": str(archive)}, cpu=2)
+    assert "cpus: 2" in outcome.result.logs["update"]

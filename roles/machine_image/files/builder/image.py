@@ -23,12 +23,11 @@ from programs import BuildError
 GUEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
 
 # For the kernel. The disk is thrown away with its machine, so nobody needs its access times;
-# "panic=1" with QEMU's -no-reboot ends a machine whose kernel gave up. QEMU's ACPI tells a device's
-# interrupt by a program that takes a slow guest a tenth of a second, for each device.
+# "panic=1" with QEMU's -no-reboot ends a machine whose kernel gave up.
 APPEND = (
     "root=/dev/vda rw rootflags=noatime init=/sbin/bbot-init console=ttyS0 quiet panic=1 "
     "oops=panic net.ifnames=0 random.trust_cpu=on mitigations=off tsc=reliable no_timer_check "
-    "cryptomgr.notests acpi=noirq"
+    "cryptomgr.notests"
 )
 
 
@@ -47,11 +46,16 @@ class Image:
     append: str = ""
 
     def manifest(self) -> str:
-        """The machine manifest; its options stand for QEMU's disk and network."""
+        """The machine manifest; its options stand for QEMU's disk and network.
+
+        The default machine type, pc, tells a device's interrupt by an ACPI program that takes
+        a slow guest a tenth of a second, for each device.
+        """
         append = " ".join(word for word in (APPEND, self.append) if word)
         return (
             f": 1\nid: {self.identity}\nname: {self.name}\nsummary: {self.summary}\ntype: kvm\n"
             "options:\\\n"
+            "-machine q35\n"
             "-kernel vmlinuz\n"
             "-initrd initrd.img\n"
             f'-append "{append}"\n'
