@@ -319,6 +319,8 @@ def _attempt(
             server.peer = event.peer[0]
             if clone and name == RESUMED:
                 _write_resumed(talk.get_root)
+            elif clone and not signs:
+                raise _Astray(f"its worker asks for {event.name!r} before it has {RESUMED!r}")
         # The request of a clone is an old one: it lives when it has taken the answer.
         if (event.kind, name) == ("done", RESUMED) if clone else event.kind == "request":
             if not signs:
@@ -334,11 +336,6 @@ def _attempt(
             if ours:
                 phases.begin("work")
 
-    def check(event: Event) -> bool:
-        if clone and not signs and event.name.lstrip("/") != RESUMED:
-            raise _Astray(f"its worker asks for {event.name!r} before it has {RESUMED!r}")
-        return False
-
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
             _open_server(
@@ -349,7 +346,6 @@ def _attempt(
                 put_root=talk.put_root,
                 limits=talk.limits,
                 on_event=note,
-                hold=check,
             )
         )
         vm = Vm(host, lease, hardware, accelerator, talk.logs)

@@ -111,12 +111,7 @@ def _folders(path: str) -> list[str]:
 def subfolders(directory: str) -> list[str]:
     """Paths of the folders in ``directory``, hidden ones left out; none if it cannot be read."""
     try:
-        with os.scandir(directory) as entries:
-            return sorted(
-                entry.path
-                for entry in entries
-                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
-            )
+        return [os.path.join(directory, name) for name in _folders(directory)]
     except OSError:
         return []
 

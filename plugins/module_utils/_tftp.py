@@ -324,25 +324,24 @@ class Server:
                 size, peer = receive(self._buffer, 0, socket.MSG_DONTWAIT)
             except OSError:  # nothing left, or closed by an event's receiver
                 break
-            job = self._take(size, peer, now := time.monotonic())
-            # Where one transfer waits for one answer there is nothing more to come: ask
-            # the kernel no further. If there is after all, the descriptor stays readable.
-            if self._running <= 1 and not (job and job.transfer.midway):
+            if not self._take(size, peer, now := time.monotonic()):
                 break
         if now >= self._due:
             self._handle_due(now)
 
-    def _take(self, size: int, peer: Peer, now: float) -> _Job | None:
-        """Handle the datagram in the buffer; the job it was for, unless that is new."""
+    def _take(self, size: int, peer: Peer, now: float) -> bool:
+        """Handle the datagram in the buffer; whether more may have come by now."""
         if not self._packets.take(now) or (self.peer is not None and peer[0] != self.peer):
             self.dropped += 1
-            return None
+            return True
         job = self._jobs.get(peer)
         if job is None or (size >= 2 and self._buffer[1] <= WRQ):
             self._handle_new(self._view[:size], peer, job, now)
         else:
             self._handle(job, self._view[:size], now)
-        return job
+        # Where one transfer waits for one answer there is nothing more to come: ask the kernel
+        # no further. If there is after all, the descriptor stays readable.
+        return self._running > 1 or (job is not None and job.transfer.midway)
 
     def close(self) -> None:
         """End what is under way, removing partial uploads; harmless a second time."""

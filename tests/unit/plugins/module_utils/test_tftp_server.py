@@ -306,6 +306,14 @@ def test_a_poll_is_bounded(host):
         guest.socket.close()
 
 
+def test_a_poll_drops_many_at_once(host, guest):
+    server = host.serve(peer="127.0.0.2")
+    for _dummy in range(100):
+        guest.socket.sendto(rrq("a"), (server.address, server.port))
+    server.poll()
+    assert server.dropped == 64
+
+
 def test_only_the_machine_is_listened_to(host, guest):
     server = host.serve()
     stranger = Guest("127.0.0.2")

@@ -373,7 +373,7 @@ def test_the_timer_learns_and_backs_off():
     assert timer.interval == 0.25
     for _dummy in range(50):
         timer.sample(0.0001)
-    assert timer.interval == Timer.SHORTEST
+    assert timer.interval == 0.04
     for _dummy in range(50):
         timer.sample(0.3)
     assert 0.3 < timer.interval < 0.5
