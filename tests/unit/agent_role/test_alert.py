@@ -34,11 +34,12 @@ class Hook(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        # Before the answer: whoever has that looks at what was posted.
+        if self.path != "/refuse":
+            self.got.append(json.loads(body))
         self.send_response(500 if self.path == "/refuse" else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
-        if self.path != "/refuse":
-            self.got.append(json.loads(body))
 
     def log_message(self, *_args: object) -> None:
         """Say nothing."""
