@@ -15,6 +15,7 @@ from unittest import mock
 
 from ansible_collections.bbot.agent.plugins.module_utils import _conversation
 from ansible_collections.bbot.agent.plugins.module_utils._records import Status, Task
+from ansible_collections.bbot.agent.plugins.module_utils._taps import Taps
 from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
 from ansible_collections.bbot.agent.plugins.module_utils._vm import Vm
 from helpers import sources
@@ -76,10 +77,14 @@ class ByHand:
 
 
 class Ours:
-    """The engine, for the machine tiny of ``host``, looked at from within."""
+    """The engine, for the machine tiny of ``host``, looked at from within.
 
-    def __init__(self, host: BuildHost, **running: t.Any) -> None:
+    ``taps`` are as an agent has them for its tasks.
+    """
+
+    def __init__(self, host: BuildHost, taps: Taps, **running: t.Any) -> None:
         self._host = host
+        self._taps = taps
         self._running = running
         self._files = {"source.tar.gz": str(sources.pack(host.root / "ours.tar.gz"))}
 
@@ -111,7 +116,8 @@ class Ours:
                 super().__init__(*args)
                 vms.append(self)
 
-        host.changes["report"] = report
+        self._taps.provide(0)
+        host.changes |= {"report": report, "open_tap": self._taps.opener(0)}
         with (
             mock.patch.object(_conversation, "Server", WatchedServer),
             mock.patch.object(_conversation, "Vm", WatchedVm),
@@ -134,8 +140,14 @@ class Ours:
 
 def measure(host: BuildHost, runs: int) -> list[Figure]:
     """The figures, on the bootstrapped and saved machine tiny of ``host``."""
-    steps = {"by hand": ByHand(host), "cold": Ours(host), "warm": Ours(host, warm=["tiny"])}
+    taps = Taps(BRIDGE)
+    steps = {
+        "by hand": ByHand(host),
+        "cold": Ours(host, taps),
+        "warm": Ours(host, taps, warm=["tiny"]),
+    }
     values = interleave(runs, steps)
+    taps.drop(0)
     hand, cold, warm = (values[name] for name in steps)
     script = "boot by a shell script, to the first request"
     return [

@@ -437,6 +437,8 @@ class Agent:
         title = f"task {entry.title} on machine {entry.machine}"
         self._say.info(f"{title}: accepted from {entry.controller} as number {number}")
 
+        self._duties.prepare(place)
+
         def work(wanted: t.Callable[[], bool]) -> t.Any:
             return self._duties.perform_entry(entry, wanted, place=place, boosted=priority.boosted)
 
@@ -464,6 +466,8 @@ class Agent:
             result = performance.job.result()
         except JobError as error:
             self._say.error(f"{performance.title}: {error}")
+            # Its machine may be alive for a moment yet.
+            self._duties.taps.drop(performance.place)
             self._recover_at = 0.0
             return
         reason = f" ({result['reason']})" if result["reason"] else ""

@@ -35,11 +35,13 @@ from ._journal import FILE, Entry, Journal, JournalError
 from ._locks import LockError
 from ._machines import Machine, enumerate_machines, find_machine
 from ._manifest import ManifestError
+from ._network import NetworkError
 from ._options import Places, Settings
 from ._priority import Question
 from ._records import MachineHeader, Task, TaskRequest, TaskResponse
 from ._storage import Btrfs
 from ._suspended import Suspensions
+from ._taps import Taps
 from ._task import Booking, Outcome, faked, perform, task_lock
 from ._task_logs import logs_name, write_logs
 from ._tftp import Limits
@@ -90,6 +92,7 @@ class Duties:
         self.say = say
         self.owner = owner or None
         self.host = make_host(settings, run, say.report)
+        self.taps = Taps(settings.bridge)
         self.journal = Journal(os.path.join(settings.state_dir, FILE))
         self.suspensions = Suspensions(self.host, settings.suspend_max, settings.suspend_age)
         self.transport = Transport(
@@ -273,6 +276,14 @@ class Duties:
             timeout=self.settings.result_timeout,
         )
 
+    def prepare(self, place: int) -> None:
+        """What a job at ``place`` is to find: where tasks are for machines, a tap."""
+        if self.settings.fake_build or self.settings.fake_machine:
+            return
+        # The task fails with the same words, and says them.
+        with contextlib.suppress(NetworkError):
+            self.taps.provide(place)
+
     def perform_entry(
         self, entry: Entry, alive: t.Callable[[], bool], *, place: int = 0, boosted: bool = False
     ) -> dict[str, t.Any]:
@@ -328,7 +339,7 @@ class Duties:
                 log.write(line)
                 self.say.report(line, context)
 
-            host = dataclasses.replace(self.host, report=report)
+            host = dataclasses.replace(self.host, report=report, open_tap=self.taps.opener(place))
             outcome = self._perform(host, task, logs, alive, booking, place, boosted)
         try:
             write_logs(outcome, task, logs)

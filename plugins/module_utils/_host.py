@@ -17,6 +17,7 @@ import typing as t
 from ._command import Runner
 from ._locks import Leases, Lock
 from ._storage import Storage
+from ._taps import open_tap
 
 
 class HostError(Exception):
@@ -34,7 +35,8 @@ class Host:
     ``machines`` and ``tftp`` are laid out as bbot's options of these names say.
     ``state`` holds locks, leases and cached findings; ``runtime`` the sockets of
     running machines. ``user`` is whom QEMU runs as, None for the caller itself.
-    ``report`` is told, line by line, what goes on, for people to read.
+    ``report`` is told, line by line, what goes on, for people to read. ``open_tap`` gives
+    a machine a tap of a bridge, as the function of this name does.
     """
 
     run: Runner
@@ -46,6 +48,7 @@ class Host:
     bridge: str = "br1"
     user: str | None = None
     report: t.Callable[[str], None] = _silent
+    open_tap: t.Callable[[str, str], int] = open_tap
     leases: Leases = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@
 
 # This file is private to this collection and may change at any time.
 
-"""The guest's way to us: a tap on the private bridge, and the redirection of its TFTP.
+"""The guest's way to us: the private bridge, and the redirection of its TFTP.
 
 A worker asks for TFTP at an address that exists nowhere (196.254.111.222 by
 default; bbot-worker(1)). One nftables map of our own sends what the machine with
@@ -22,27 +22,14 @@ import os
 import re
 import secrets
 import socket
-import struct
 
 from ._command import CommandError, Runner, check, find_program
 
 TABLE = "bbot_agent"
 _MAP = "tftp"
 
-# linux/if_tun.h, linux/sockios.h
-_TUNSETIFF = 0x400454CA
-_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_TUN_EXCL = 0x0002, 0x1000, 0x4000, 0x8000
-_SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
+# linux/sockios.h
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
-_SIOCBRADDIF = 0x89A2
-_IFF_UP = 1
-# linux/rtnetlink.h, linux/if_link.h
-_AF_BRIDGE = 7
-_RTM_SETLINK = 19
-_NLM_F_REQUEST, _NLM_F_ACK = 1, 4
-_NLMSG_ERROR = 2
-_NLA_F_NESTED = 0x8000
-_IFLA_PROTINFO, _IFLA_BRPORT_ISOLATED = 12, 33
 _IFNAMSIZ = 16
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
@@ -68,7 +55,8 @@ def check_mac(text: str) -> str:
     return text.lower()
 
 
-def _ifreq(name: str, tail: bytes = b"") -> bytearray:
+def interface_request(name: str, tail: bytes = b"") -> bytearray:
+    """What ioctl(2) takes and gives for the interface ``name``. Raises NetworkError."""
     encoded = os.fsencode(name)
     if not 0 < len(encoded) < _IFNAMSIZ:
         raise NetworkError(f"interface name {name!r} is not of 1 to {_IFNAMSIZ - 1} bytes")
@@ -79,7 +67,7 @@ def bridge_address(name: str) -> ipaddress.IPv4Interface:
     """The IPv4 address and network of bridge ``name``; NetworkError if it has none."""
 
     def ask(request: int) -> str:
-        buffer = _ifreq(name)
+        buffer = interface_request(name)
         fcntl.ioctl(sock, request, buffer)
         return socket.inet_ntoa(bytes(buffer[20:24]))
 
@@ -97,57 +85,6 @@ def bridge_address(name: str) -> ipaddress.IPv4Interface:
                     f"bridge {name} has no IPv4 address; give it one of the guests' network"
                 ) from error
             raise NetworkError(f"cannot look at bridge {name}: {error.strerror}") from error
-
-
-def open_tap(name: str, bridge: str) -> int:
-    """Make tap ``name``, up and a port of ``bridge``; its descriptor, for QEMU to inherit.
-
-    The port is isolated: a guest reaches the host, not another guest. The tap is
-    gone when the last process that has the descriptor is.
-    """
-    try:
-        tun = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise NetworkError(
-            f"cannot make a tap: /dev/net/tun cannot be opened ({error.strerror}); "
-            "load the module tun and run as root"
-        ) from error
-    step = f"create tap {name}"
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            flags = struct.pack("=H", _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR | _IFF_TUN_EXCL)
-            fcntl.ioctl(tun, _TUNSETIFF, _ifreq(name, flags))
-            step = f"add tap {name} to bridge {bridge}"
-            index = struct.pack("=i", socket.if_nametoindex(name))
-            fcntl.ioctl(sock, _SIOCBRADDIF, _ifreq(bridge, index))
-            step = f"isolate tap {name}"
-            _isolate(name)
-            step = f"bring tap {name} up"
-            buffer = _ifreq(name)
-            fcntl.ioctl(sock, _SIOCGIFFLAGS, buffer)
-            (now,) = struct.unpack_from("=H", buffer, _IFNAMSIZ)
-            fcntl.ioctl(sock, _SIOCSIFFLAGS, _ifreq(name, struct.pack("=H", now | _IFF_UP)))
-    except OSError as error:
-        os.close(tun)
-        if error.errno == errno.EOPNOTSUPP:
-            raise NetworkError(f"cannot {step}: {bridge} is not a bridge") from error
-        raise NetworkError(f"cannot {step}: {error.strerror}") from error
-    return tun
-
-
-def _isolate(port: str) -> None:
-    """Forbid traffic between bridge port ``port`` and other isolated ports."""
-    isolated = struct.pack("=HHB3x", 5, _IFLA_BRPORT_ISOLATED, 1)
-    attribute = struct.pack("=HH", 4 + len(isolated), _IFLA_PROTINFO | _NLA_F_NESTED) + isolated
-    body = struct.pack("=BxHiII", _AF_BRIDGE, 0, socket.if_nametoindex(port), 0, 0) + attribute
-    header = struct.pack("=IHHII", 16 + len(body), _RTM_SETLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
-        sock.send(header + body)
-        answer = sock.recv(4096)
-    (kind,) = struct.unpack_from("=H", answer, 4)
-    (error,) = struct.unpack_from("=i", answer, 16)
-    if kind != _NLMSG_ERROR or error:
-        raise OSError(-error, os.strerror(-error))
 
 
 class Redirect:

@@ -27,9 +27,10 @@ import typing as t
 from ._accelerator import Accelerator, qemu_program
 from ._host import Host
 from ._locks import Lease, Lock, LockError, process_start
-from ._network import Redirect, open_tap
+from ._network import Redirect
 from ._qmp import Qmp, QmpError
 from ._state import SavedState, load, save
+from ._taps import lead_to
 
 # The name of the virtio-serial port that our worker tells its progress on.
 PROGRESS_PORT = "bbot.progress"
@@ -83,7 +84,7 @@ def _device_options(hardware: Hardware, tap: int) -> list[str]:
 def _with_tap(option: str, tap: int) -> str:
     """``option`` with `ifname=?` and what goes with it replaced by the descriptor ``tap``.
 
-    QEMU need not be able to open taps then, and the tap ends with QEMU.
+    QEMU need not be able to open taps then, and a tap of its own ends with it.
     """
     parts = option.split(",")
     if "ifname=?" not in parts:
@@ -295,8 +296,9 @@ class Vm:
                 channels[name] = theirs.enter_context(other).fileno()
             self.console, self.progress = ours["console"], ours["progress"]
             self._monitor = ours["qmp"]
-            tap = open_tap(f"bb{self._lease.id}", host.bridge)
+            tap = host.open_tap(f"bb{self._lease.id}", host.bridge)
             theirs.callback(os.close, tap)
+            lead_to(tap, hardware.mac)
             arguments = qemu_arguments(
                 hardware, self.accelerator, tap, self.vnc, channels, self._ram
             )

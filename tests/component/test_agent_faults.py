@@ -109,7 +109,8 @@ def test_killed(worked: BuildHost, point: str, expected: Status | None) -> None:
         if point == "answered" and not entries(worked):
             # It knows nothing of the task: what the controller gave is lost to it.
             controller.given.clear()
-        with RunningAgent(worked, controller):
+        with RunningAgent(worked, controller) as agent:
+            agent.says("cleared away the dead agent of process")
             if expected is not None or entries(worked):
                 until(lambda: bool(controller.arrivals), "a result has arrived", 60)
             until(lambda: not journal(worked).queue(), "nothing waits to be delivered")

@@ -2,12 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Taps and redirections, with a real bridge and real datagrams."""
+"""Bridges and redirections, with a real bridge and real datagrams."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
@@ -19,7 +18,6 @@ from ansible_collections.bbot.agent.plugins.module_utils._network import (
     NetworkError,
     Redirect,
     bridge_address,
-    open_tap,
 )
 from helpers.build_host import run
 from helpers.namespace import Namespace
@@ -66,31 +64,6 @@ def test_the_bridge_has_address_and_network() -> None:
 def test_a_bridge_that_is_of_no_use(name: str, words: str) -> None:
     with link("brbare", "bridge"), pytest.raises(NetworkError, match=words):
         bridge_address(name)
-
-
-def test_a_tap_is_an_isolated_port_of_the_bridge_until_it_is_closed() -> None:
-    fd = open_tap("bbtest-0", BRIDGE)
-    try:
-        (seen,) = json.loads(ip("-json", "-details", "link", "show", "bbtest-0"))
-        assert seen["master"] == BRIDGE
-        assert "UP" in seen["flags"]
-        assert seen["linkinfo"]["info_slave_data"]["isolated"] is True
-        with pytest.raises(NetworkError, match=r"cannot create tap bbtest-0: .*busy"):
-            open_tap("bbtest-0", BRIDGE)
-    finally:
-        os.close(fd)
-    assert "bbtest-0" not in ip("link", "show")
-
-
-def test_a_tap_for_no_bridge_leaves_nothing() -> None:
-    with link("vetest", "veth", "peer", "name", "vepeer"):
-        with pytest.raises(NetworkError, match="cannot add tap bbtest-1 to bridge vetest: vetest"):
-            open_tap("bbtest-1", "vetest")
-        with pytest.raises(NetworkError, match="cannot add tap bbtest-1 to bridge brnone: No such"):
-            open_tap("bbtest-1", "brnone")
-        with pytest.raises(NetworkError, match="is not of 1 to 15 bytes"):
-            open_tap("bbtest-" + "1" * 16, BRIDGE)
-    assert "bbtest-1" not in ip("link", "show")
 
 
 def test_redirections_come_and_go() -> None:

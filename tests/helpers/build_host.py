@@ -220,7 +220,8 @@ class BuildHost:
 
     def leftovers_of_others(self) -> list[str]:
         """The same while an agent is there that has nothing to do."""
-        return [line for line in self.leftovers() if not line.endswith(".lease")]
+        kept = re.compile(r".*\.lease|link bbtap\d+")
+        return [line for line in self.leftovers() if not kept.fullmatch(line)]
 
     def qemus(self) -> list[int]:
         """The processes of this host's machines."""
