@@ -130,7 +130,7 @@ def test_get_and_put(server, here, name):
         assert sent.returncode == 0, (size, sent.stderr)
         # At once: the client has ended, so it must be there.
         assert (server.put_root / f"sub/{size}").read_bytes() == content, f"put of {size} bytes"
-    assert {event.kind for event in server.events} == {"request", "done"}
+    assert {event.kind for event in server.settled()} == {"request", "done"}
 
 
 @pytest.mark.parametrize("name", ["tftp-hpa", "curl", "atftp", "busybox"])
@@ -160,7 +160,7 @@ def test_forty_megabytes_in_blocks_of_512(server, here, name):
 def test_a_missing_file_is_said_to_be_missing(server, here, name, words):
     got = PROGRAMS[name].get(server.port, "nothing", here / "got")
     assert words in got.stdout + got.stderr
-    assert [event.kind for event in server.events] == ["request", "refused"]
+    assert [event.kind for event in server.settled()] == ["request", "refused"]
 
 
 def test_curl_exits_as_the_worker_expects(server, here):
@@ -179,4 +179,4 @@ def test_no_client_gets_out_of_the_root(server, here, name):
         assert not got.exists() or got.read_bytes() == b""
     PROGRAMS[name].put(server.port, here / "sent", "../secret")
     assert (server.get_root.parent / "secret").read_text() == "secret"
-    assert {event.kind for event in server.events} == {"request", "refused"}
+    assert {event.kind for event in server.settled()} == {"request", "refused"}

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
 
+from .waiting import until
+
 
 class _Thread(abc.ABC):
     """Runs ``_step`` again and again until the with block ends."""
@@ -60,6 +62,7 @@ class RunningServer(_Thread):
         self.get_root.mkdir(exist_ok=True)
         self.put_root.mkdir(exist_ok=True)
         self.events: list[Event] = []
+        self._steps = 0
         self.server = Server(
             "127.0.0.1",
             0,
@@ -76,6 +79,7 @@ class RunningServer(_Thread):
 
     def _step(self) -> None:
         self.server.serve(0.05, until=self._stop.is_set)
+        self._steps += 1
 
     def _close(self) -> None:
         self.server.close()
@@ -83,6 +87,13 @@ class RunningServer(_Thread):
     def uploads(self) -> list[str]:
         """What the put root holds, hidden files included."""
         return sorted(str(path.relative_to(self.put_root)) for path in self.put_root.rglob("*"))
+
+    def settled(self) -> list[Event]:
+        """The events of all that was sent until now: a client may know the end before they do."""
+        # One step that has begun since then, and so ended after the one that is under way.
+        last = self._steps + 2
+        until(lambda: self._steps >= last, "the server has done what there was")
+        return self.events
 
     def wait_for(self, kind: str, seconds: float = 5.0) -> Event:
         """The first event of this kind, as soon as it is there."""
