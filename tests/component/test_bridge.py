@@ -20,6 +20,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._network import (
     bridge_address,
 )
 from helpers.build_host import run
+from helpers.links import ip, link
 from helpers.namespace import Namespace
 from helpers.site import ADDRESS, BRIDGE, PREFIX, Site
 
@@ -33,19 +34,6 @@ def inside(site: Site) -> t.Iterator[None]:
         yield
         for mac in (MAC, OTHER_MAC):
             Redirect(run).remove(BRIDGE, mac)
-
-
-def ip(*words: str) -> str:
-    return subprocess.run(["ip", *words], capture_output=True, text=True, check=True).stdout
-
-
-@contextlib.contextmanager
-def link(name: str, *kind: str) -> t.Iterator[str]:
-    ip("link", "add", name, "type", *kind)
-    try:
-        yield name
-    finally:
-        ip("link", "delete", name)
 
 
 def test_the_bridge_has_address_and_network() -> None:

@@ -11,12 +11,12 @@ import json
 import os
 import select
 import socket
-import subprocess
 import typing as t
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._network import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._taps import Taps, lead_to, open_tap
+from helpers.links import ip, link
 from helpers.site import ADDRESS, BRIDGE, Site
 
 MAC = "02:00:00:00:00:20"
@@ -31,10 +31,6 @@ def inside(site: Site) -> t.Iterator[None]:
         yield
 
 
-def ip(*words: str) -> str:
-    return subprocess.run(["ip", *words], capture_output=True, text=True, check=True).stdout
-
-
 def details(name: str) -> dict[str, t.Any]:
     (found,) = json.loads(ip("-json", "-details", "link", "show", name))
     return dict(found)
@@ -42,15 +38,6 @@ def details(name: str) -> dict[str, t.Any]:
 
 def taps() -> list[str]:
     return [name for _dummy, name in socket.if_nameindex() if name.startswith("bbtap")]
-
-
-@contextlib.contextmanager
-def link(name: str, *kind: str) -> t.Iterator[str]:
-    ip("link", "add", name, "type", *kind)
-    try:
-        yield name
-    finally:
-        ip("link", "delete", name)
 
 
 @contextlib.contextmanager
