@@ -277,7 +277,7 @@ class Duties:
         )
 
     def prepare(self, place: int) -> None:
-        """What a job at ``place`` is to find: where tasks are for machines, a tap."""
+        """Have what the job of a task at ``place`` is to find: a tap, if it will run a machine."""
         if self.settings.fake_build or self.settings.fake_machine:
             return
         # The task fails with the same words, and says them.

@@ -36,6 +36,13 @@ def details(name: str) -> dict[str, t.Any]:
     return dict(found)
 
 
+def assert_isolated_port(name: str, bridge: str) -> None:
+    seen = details(name)
+    assert seen["master"] == bridge
+    assert "UP" in seen["flags"]
+    assert seen["linkinfo"]["info_slave_data"]["isolated"] is True
+
+
 def taps() -> list[str]:
     return [name for _dummy, name in socket.if_nameindex() if name.startswith("bbtap")]
 
@@ -59,12 +66,13 @@ def kept() -> t.Iterator[Taps]:
 
 
 @pytest.fixture
-def send() -> t.Iterator[t.Callable[[bytes], None]]:
+def send() -> t.Iterator[t.Callable[[bytes], int]]:
     """Send a datagram to the guest that has MAC."""
     ip("neighbour", "replace", GUEST, "lladdr", MAC, "dev", BRIDGE)
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            yield lambda text: (sock.sendto(text, (GUEST, 7)), None)[1]
+            sock.connect((GUEST, 7))
+            yield sock.send
     finally:
         ip("neighbour", "delete", GUEST, "dev", BRIDGE)
 
@@ -82,16 +90,10 @@ def received(tap: int, seconds: float = 0) -> list[bytes]:
 
 
 def test_a_tap_is_an_isolated_port_of_the_bridge_until_it_is_closed() -> None:
-    fd = open_tap("bbtest-0", BRIDGE)
-    try:
-        (seen,) = json.loads(ip("-json", "-details", "link", "show", "bbtest-0"))
-        assert seen["master"] == BRIDGE
-        assert "UP" in seen["flags"]
-        assert seen["linkinfo"]["info_slave_data"]["isolated"] is True
+    with opened(open_tap("bbtest-0", BRIDGE)):
+        assert_isolated_port("bbtest-0", BRIDGE)
         with pytest.raises(NetworkError, match=r"cannot create tap bbtest-0: .*busy"):
             open_tap("bbtest-0", BRIDGE)
-    finally:
-        os.close(fd)
     assert "bbtest-0" not in ip("link", "show")
 
 
@@ -106,7 +108,7 @@ def test_a_tap_for_no_bridge_leaves_nothing() -> None:
     assert "bbtest-1" not in ip("link", "show")
 
 
-def test_frames_follow_a_machine_to_its_new_tap(send: t.Callable[[bytes], None]) -> None:
+def test_frames_follow_a_machine_to_its_new_tap(send: t.Callable[[bytes], int]) -> None:
     with opened(open_tap("bbtest-0", BRIDGE)) as old, opened(open_tap("bbtest-1", BRIDGE)) as new:
         lead_to(old, MAC)
         send(b"one")
@@ -126,7 +128,7 @@ def test_nothing_is_led_to_a_tap_that_is_no_port() -> None:
 
 
 def test_a_kept_tap_serves_one_machine_after_another(
-    kept: Taps, send: t.Callable[[bytes], None]
+    kept: Taps, send: t.Callable[[bytes], int]
 ) -> None:
     open_again = kept.opener(0)
     with opened(open_again("bbtest-0", BRIDGE)) as first:
@@ -164,9 +166,7 @@ def test_a_kept_tap_joins_the_bridge_again() -> None:
         ip("link", "set", name, "down")
         kept.provide(0)
         assert taps() == [name]
-        assert details(name)["master"] == "brother"
-        assert details(name)["linkinfo"]["info_slave_data"]["isolated"] is True
-        assert "UP" in details(name)["flags"]
+        assert_isolated_port(name, "brother")
     # Without a bridge there is nothing to keep.
     with pytest.raises(NetworkError, match=f"cannot add tap {name} to bridge brother: No such"):
         kept.provide(0)
