@@ -1,32 +1,24 @@
 # Copyright (c) 2026, The bbot.agent founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker as a module, though its file has no ending, and ways to have it do a task."""
+"""The worker's package, and ways to have it do a task."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-WORKER = Path(__file__).parents[3] / "roles" / "toolchain" / "files" / "bbot-worker"
+sys.path.insert(0, str(Path(__file__).parents[3] / "roles" / "toolchain" / "worker"))
 
-
-@pytest.fixture(scope="session")
-def worker() -> ModuleType:
-    loader = SourceFileLoader("bbot_worker", str(WORKER))
-    # Beside the file it would become a part of the toolchain's role.
-    loader.set_data = lambda *_args, **_keywords: None  # type: ignore[method-assign]
-    spec = spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+from bbot_worker import account, perform
+from bbot_worker.progress import Progress
+from bbot_worker.result import Result
+from bbot_worker.task import Task
+from bbot_worker.tftp import Tftp
 
 
 class Outcome:
@@ -34,6 +26,7 @@ class Outcome:
 
     def __init__(self, result: Any) -> None:
         self.status: str = result.status
+        self.report: dict[str, Any] = result.report
         self.operations: list[str] = [name for name, _dummy, _dummy in result.operations]
         self.statuses: dict[str, str] = {name: status for name, status, _dummy in result.operations}
         self.logs: dict[str, str] = {name: log for name, _dummy, log in result.operations}
@@ -46,12 +39,12 @@ class Outcome:
 Perform = Callable[..., Outcome]
 
 
-@pytest.fixture
-def perform(worker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Perform:
+@pytest.fixture(name="perform")
+def perform_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Perform:
     """Do a task whose sources are a directory here, as who we are."""
-    monkeypatch.setattr(worker.os, "getuid", lambda: 1000)  # No change of the user.
+    monkeypatch.setattr(account.os, "getuid", lambda: 1000)  # No change of the user.
 
-    def perform(files: dict[str, str], configuration: str = "", *more: tuple[str, str]) -> Outcome:
+    def do(files: dict[str, str], configuration: str = "", *more: tuple[str, str]) -> Outcome:
         tree = tmp_path / "tree"
         for name, text in files.items():
             path = tree / name
@@ -60,9 +53,8 @@ def perform(worker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             path.chmod(0o755 if text.startswith("#!") else 0o644)
         pairs = [("name", "libhello"), ("version", "1.0.0"), ("repository-url", str(tree))]
         pairs += [("repository-type", "dir"), ("target-config", configuration), *more]
-        result = worker.Result()
-        work = str(tmp_path / "work")
-        worker.perform(worker.Task(pairs), result, work, worker.Tftp(), worker.Progress())
+        result = Result()
+        perform.perform(Task(pairs), result, str(tmp_path / "work"), Tftp(), Progress())
         return Outcome(result)
 
-    return perform
+    return do

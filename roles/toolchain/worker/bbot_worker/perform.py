@@ -1,0 +1,194 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Doing a task: its sources, its driver, its operations, and a verdict on each."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from .account import Account
+from .errors import WorkerError, is_worse
+from .guest import Guest
+from .log import Log
+from .run import Runner
+
+TYPE_CHECKING = False  # The module typing is slow to import.
+if TYPE_CHECKING:
+    from .drivers.base import Driver
+    from .progress import Progress
+    from .result import Result
+    from .task import Task
+    from .tftp import Tftp
+
+# A controller (brep) refuses results of 10 MiB and more.
+RESULT_LIMIT = 9 * 1024 * 1024
+LOG_LIMIT = 2 * 1024 * 1024
+
+
+def perform(task: Task, result: Result, work: str, tftp: Tftp, progress: Progress) -> None:
+    """Do the task's operations until one fails, each into the result.
+
+    The sources are fetched as a part of the first one. Every operation that was asked for is in
+    the result afterwards: those after a failure as skipped, and one in which this program itself
+    fails as ``abnormal``, with the exception passed on.
+    """
+    task.read_configuration()
+    account = Account(home=work)
+    account.make_directory(work)
+    operations = task.operations
+    site = _Site(task, result, work, tftp, account, progress)
+    failed = ""
+    for operation in operations:
+        if failed:
+            result.add(operation, "skip", f"not begun: {failed} has failed")
+        elif is_worse(site.perform(operation, operation == operations[-1]), "warning"):
+            failed = operation
+
+
+class _Site:
+    """Where a task is done, from one operation to the next."""
+
+    def __init__(
+        self,
+        task: Task,
+        result: Result,
+        work: str,
+        tftp: Tftp,
+        account: Account,
+        progress: Progress,
+    ) -> None:
+        self._task = task
+        self._result = result
+        self._work = work
+        self._tftp = tftp
+        self._account = account
+        self._progress = progress
+        self._limit = min(LOG_LIMIT, RESULT_LIMIT // len(task.operations))
+        self._driver: Driver | None = None
+
+    def perform(self, operation: str, is_last: bool) -> str:
+        """Do one; its status, which is in the result, too, whatever happens."""
+        started = time.monotonic()
+        self._progress.begin(operation)
+        log = Log(self._limit, progress=self._progress)
+        guest = Guest(self._work)
+        status = "abnormal"
+        try:
+            status = self._attempt(operation, log, guest, is_last)
+        except BaseException:
+            import traceback
+
+            log.note(traceback.format_exc())
+            raise
+        finally:
+            guest.close()
+            self._result.add(operation, status, log.close())
+            self._progress.end(operation, status, time.monotonic() - started)
+        return status
+
+    def _attempt(self, operation: str, log: Log, guest: Guest, is_last: bool) -> str:
+        runner = Runner(log, self._account, self._task.timeout, self._task.pty)
+        runner.environment = _environment(self._task, operation, self._work)
+        log.warnings = list(self._task.warnings(log))
+        status = "success"
+        try:
+            if self._driver is None:
+                self._driver = _prepare(self._task, self._work, self._tftp, runner)
+            self._driver.job.runner = runner
+            self._driver.perform(operation)
+            log.flush()
+            self._judge_tests(operation, log)
+        except WorkerError as error:
+            status = error.status
+            self._explain(error, log, guest)
+        finally:
+            self._account.end_processes()
+        if self._driver is not None:
+            self._note_tests(operation, log)
+            if is_last or is_worse(status, "warning"):
+                self._bring_home(self._driver)
+        return "warning" if status == "success" and log.warned else status
+
+    def _judge_tests(self, operation: str, log: Log) -> None:
+        """See that what went well was tests. Raises WorkerError if some failed all the same."""
+        if self._driver is None or not operation.startswith("test"):
+            return
+        tests = self._driver.tests
+        if tests.missing:
+            log.note(f"warning: no tests were run: {tests.missing}")
+            log.warned = True
+        elif tests.counts is not None and tests.counts.failed:
+            raise WorkerError("tests failed, though the command that ran them says otherwise")
+
+    def _note_tests(self, operation: str, log: Log) -> None:
+        """Say how many tests there were, for those who have no more than the log."""
+        if self._driver is None:
+            return
+        plain = self._driver.tests.to_plain()
+        if plain is None:
+            return
+        self._result.report.setdefault("tests", {})[operation] = plain
+        if self._driver.tests.counts is not None:
+            log.note(f"tests: {self._driver.tests.counts}")
+
+    @staticmethod
+    def _explain(error: WorkerError, log: Log, guest: Guest) -> None:
+        """Say what went wrong, and what the machine has to do with it."""
+        log.note(f"error: {error}")
+        trouble = guest.trouble()
+        if trouble:
+            log.note(f"error: {trouble}")
+
+    def _bring_home(self, driver: Driver) -> None:
+        from .artifacts import collect
+
+        report = self._result.report
+        report["driver"] = driver.name
+        try:
+            report.update(collect(driver))
+        except (OSError, ValueError) as error:
+            driver.note(f"warning: the artifacts cannot be packed: {error}")
+            driver.job.runner.log.warned = True
+
+
+def _prepare(task: Task, work: str, tftp: Tftp, runner: Runner) -> Driver:
+    """Fetch the sources, and choose the driver for them."""
+    from .drivers import choose
+    from .drivers.base import Job
+    from .drivers.tree import Tree
+    from .sources import fetch_source
+
+    by_bpkg = task.repository[1] == "pkg" or (
+        task.settings.get("driver") == "build2" and not task.repository[0].startswith("tftp:")
+    )
+    source = "" if by_bpkg else fetch_source(task, work, tftp, runner)
+    choice = choose(task, Tree(source) if source else None)
+    for line in choice.describe().split("\n"):
+        runner.log.note(line)
+    if choice.driver.name != "build2":
+        asked = task.asked_in_vain()
+        if asked:
+            raise WorkerError(f"the task asks for what only build2 can do here: {asked}")
+    driver = choice.driver(Job(task, source, work, runner))
+    driver.check()
+    return driver
+
+
+def _environment(task: Task, operation: str, work: str) -> dict[str, str]:
+    """What tools may know of their task, and what the agent tells of auxiliary machines."""
+    environment = {
+        "BBOT_NAME": task.name,
+        "BBOT_VERSION": task.version,
+        "BBOT_TARGET": task.target,
+        "BBOT_OPERATION": operation,
+        "BBOT_JOBS": str(task.jobs),
+        "BBOT_PREFIX": os.path.join(work, "installed"),
+    }
+    for line in task.value("auxiliary-environment").split("\n"):
+        name, separator, value = line.partition("=")
+        if separator and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+            environment[name] = value
+    return environment
