@@ -42,6 +42,8 @@ static()
   step "mypy"
   MYPYPATH=.cache/collections $run/mypy -p ansible_collections.bbot.agent.plugins
   MYPYPATH=roles/machine_image/files/builder $run/mypy roles/machine_image/files/builder
+  MYPYPATH=roles/toolchain/worker $run/mypy --strict -p bbot_worker
+  $run/mypy --strict roles/toolchain/files/pack_worker.py
   $run/mypy roles/agent/files/alert
   $run/mypy roles/agent/files/metrics
   step "changelog"

@@ -9,10 +9,8 @@ The network is QEMU's own: its gateway address leads to the host's loopback. No 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -25,10 +23,10 @@ import yaml
 from ansible_collections.bbot.agent.plugins.module_utils._manifest import Manifest, parse
 from ansible_collections.bbot.agent.plugins.module_utils._records import MachineManifest
 from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
+from helpers.toolchains import checksums, worker_files
 
 ROLES = Path(__file__).parents[2] / "roles"
 BUILDER = ROLES / "machine_image" / "files" / "builder"
-TOOLCHAIN = ROLES / "toolchain" / "files"
 
 # Without KVM, on a busy machine, with a task's own time on top.
 PATIENCE = 180.0
@@ -62,11 +60,10 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def toolchain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("toolchain")
-    sums = ""
-    for name in ("bootstrap", "bbot-worker"):
-        shutil.copyfile(TOOLCHAIN / name, directory / name)
-        sums += f"{hashlib.sha256((directory / name).read_bytes()).hexdigest()}  {name}\n"
-    (directory / "sha256sums").write_text(sums)
+    contents = worker_files()
+    contents["sha256sums"] = checksums(contents)
+    for name, content in contents.items():
+        (directory / name).write_bytes(content)
     return directory
 
 

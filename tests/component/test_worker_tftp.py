@@ -14,29 +14,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from bbot_worker import tftp
+from bbot_worker.tftp import Tftp, TftpError
 from helpers.tftp import BadNetwork, RunningServer
-
-WORKER = Path(__file__).parents[2] / "roles" / "toolchain" / "files" / "bbot-worker"
 
 # Nothing, around a block, around a window, and beyond the numbers of blocks (below).
 SIZES = [0, 1, 1467, 1468, 1469, 16 * 1468 - 1, 16 * 1468, 17 * 1468 + 5, 1_000_000]
-
-
-@pytest.fixture(scope="module")
-def worker() -> ModuleType:
-    loader = SourceFileLoader("bbot_worker_of_tftp", str(WORKER))
-    loader.set_data = lambda *_args, **_keywords: None  # type: ignore[method-assign]
-    spec = spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -81,21 +67,19 @@ def tftpd(tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_get_and_put(worker: ModuleType, server: RunningServer, size: int) -> None:
-    there_and_back(worker, server.port, server.get_root, server.put_root, size)
+def test_get_and_put(server: RunningServer, size: int) -> None:
+    there_and_back(server.port, server.get_root, server.put_root, size)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_get_and_put_with_tftp_hpa(
-    worker: ModuleType, tftpd: int, tmp_path: Path, size: int
-) -> None:
-    there_and_back(worker, tftpd, tmp_path, tmp_path, size)
+def test_get_and_put_with_tftp_hpa(tftpd: int, tmp_path: Path, size: int) -> None:
+    there_and_back(tftpd, tmp_path, tmp_path, size)
 
 
-def there_and_back(worker: ModuleType, port: int, get: Path, put: Path, size: int) -> None:
+def there_and_back(port: int, get: Path, put: Path, size: int) -> None:
     data = random.Random(size).randbytes(size)
     (get / "file").write_bytes(data)
-    tftp = worker.Tftp("127.0.0.1", port)
+    tftp = Tftp("127.0.0.1", port)
     file = io.BytesIO()
     assert tftp.get("file", file) == size
     assert file.getvalue() == data
@@ -103,36 +87,32 @@ def there_and_back(worker: ModuleType, port: int, get: Path, put: Path, size: in
     assert (put / "back").read_bytes() == data
 
 
-def test_block_numbers_roll_over(
-    worker: ModuleType, server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "BLOCK_SIZE", 16)
-    there_and_back(worker, server.port, server.get_root, server.put_root, 16 * 70_000)
+def test_block_numbers_roll_over(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tftp, "BLOCK_SIZE", 16)
+    there_and_back(server.port, server.get_root, server.put_root, 16 * 70_000)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_bad_line(
-    worker: ModuleType, server: RunningServer, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "_REPEAT_AFTER", 0.05)
-    monkeypatch.setattr(worker, "_REPEAT_MOST", 0.2)
+def test_a_bad_line(server: RunningServer, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tftp, "_REPEAT_AFTER", 0.05)
+    monkeypatch.setattr(tftp, "_REPEAT_MOST", 0.2)
     with BadNetwork(server.port, seed=seed, loss=0.05, repeat=0.03, reorder=0.03) as network:
-        there_and_back(worker, network.port, server.get_root, server.put_root, 300_000 + seed)
+        there_and_back(network.port, server.get_root, server.put_root, 300_000 + seed)
         assert network.lost and network.repeated and network.reordered
 
 
-def test_a_file_that_is_not_there(worker: ModuleType, server: RunningServer) -> None:
-    with pytest.raises(worker.TftpError, match=r"refuses 'nothing'.*TFTP error 1") as caught:
-        worker.Tftp("127.0.0.1", server.port).get("nothing", io.BytesIO())
+def test_a_file_that_is_not_there(server: RunningServer) -> None:
+    with pytest.raises(TftpError, match=r"refuses 'nothing'.*TFTP error 1") as caught:
+        Tftp("127.0.0.1", server.port).get("nothing", io.BytesIO())
     assert (caught.value.code, caught.value.status) == (1, "error")
 
 
-def test_nobody_answers(worker: ModuleType) -> None:
+def test_nobody_answers() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         started = time.monotonic()
-        with pytest.raises(worker.TftpError, match="no answer about 'x' from") as caught:
-            worker.Tftp("127.0.0.1", silent.getsockname()[1]).get("x", io.BytesIO(), 1.5)
+        with pytest.raises(TftpError, match="no answer about 'x' from") as caught:
+            Tftp("127.0.0.1", silent.getsockname()[1]).get("x", io.BytesIO(), 1.5)
         assert 1.5 <= time.monotonic() - started < 10
         assert (caught.value.code, caught.value.status) == (None, "abort")
         requests = [silent.recv(600) for _dummy in range(2)]
@@ -161,7 +141,7 @@ def answering(
     return serve()
 
 
-def test_a_server_that_minds_options(worker: ModuleType) -> None:
+def test_a_server_that_minds_options() -> None:
     def script(listener: socket.socket, packet: bytes, sender: tuple[str, int]) -> None:
         if b"blksize" in packet:
             listener.sendto(struct.pack("!HH", 5, 8) + b"no options\0", sender)
@@ -170,26 +150,24 @@ def test_a_server_that_minds_options(worker: ModuleType) -> None:
 
     with answering(script) as port:
         file = io.BytesIO()
-        worker.Tftp("127.0.0.1", port).get("x", file)
+        Tftp("127.0.0.1", port).get("x", file)
         assert file.getvalue() == b"plain"
 
 
 @pytest.mark.parametrize(
     "options", [b"blksize\x009000\0", b"windowsize\x000\0", b"blksize\0many\0"]
 )
-def test_a_server_that_promises_too_much(worker: ModuleType, options: bytes) -> None:
+def test_a_server_that_promises_too_much(options: bytes) -> None:
     def script(listener: socket.socket, packet: bytes, sender: tuple[str, int]) -> None:
         if packet[1] == 1:
             listener.sendto(struct.pack("!H", 6) + options, sender)
 
-    with answering(script) as port, pytest.raises(worker.TftpError, match="options") as caught:
-        worker.Tftp("127.0.0.1", port).get("x", io.BytesIO())
+    with answering(script) as port, pytest.raises(TftpError, match="options") as caught:
+        Tftp("127.0.0.1", port).get("x", io.BytesIO())
     assert caught.value.code == 8
 
 
-def test_an_answer_from_another_address_counts_and_a_third_party_does_not(
-    worker: ModuleType,
-) -> None:
+def test_an_answer_from_another_address_counts_and_a_third_party_does_not() -> None:
     refusals: list[bytes] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as real:
         real.bind(("127.0.0.2", 0))
@@ -209,11 +187,11 @@ def test_an_answer_from_another_address_counts_and_a_third_party_does_not(
 
             with answering(script) as port:
                 file = io.BytesIO()
-                worker.Tftp("127.0.0.1", port).get("x", file)
+                Tftp("127.0.0.1", port).get("x", file)
     assert file.getvalue() == b"real"
     assert refusals[0][:4] == struct.pack("!HH", 5, 5)
 
 
-def test_it_waits_for_a_line_that_is_not_there_yet(worker: ModuleType) -> None:
-    with pytest.raises(worker.TftpError, match=r"no answer about 'x' .*seconds [(].*[)]"):
-        worker.Tftp("255.255.255.255", 1).get("x", io.BytesIO(), 0.2)
+def test_it_waits_for_a_line_that_is_not_there_yet() -> None:
+    with pytest.raises(TftpError, match=r"no answer about 'x' .*seconds [(].*[)]"):
+        Tftp("255.255.255.255", 1).get("x", io.BytesIO(), 0.2)

@@ -8,11 +8,34 @@ from __future__ import annotations
 
 import hashlib
 import os
+import runpy
 import typing as t
 from pathlib import Path
 
-FILES = Path(__file__).parents[2] / "roles" / "toolchain" / "files"
+TOOLCHAIN = Path(__file__).parents[2] / "roles" / "toolchain"
 VERSION = "0.1.0"
+
+
+def pack_worker() -> bytes:
+    """The worker as one file, packed by the role's own program."""
+    program: dict[str, t.Any] = runpy.run_path(str(TOOLCHAIN / "files" / "pack_worker.py"))
+    packed: bytes = program["pack"](str(TOOLCHAIN / "worker"))
+    return packed
+
+
+def worker_files() -> dict[str, bytes]:
+    """What the role offers to machines, by name, but for the list of checksums."""
+    bootstrap = (TOOLCHAIN / "files" / "bootstrap").read_bytes()
+    return {"bootstrap": bootstrap, "bbot-worker": pack_worker()}
+
+
+def checksums(contents: t.Mapping[str, bytes]) -> bytes:
+    """The file `sha256sums` for these contents."""
+    lines = [
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        for name, content in sorted(contents.items())
+    ]
+    return "".join(lines).encode()
 
 
 def install_toolchain(
@@ -28,20 +51,19 @@ def install_toolchain(
     ``bootstrap`` replaces the script that machines run, ``files`` come on top of ours, and
     ``version`` is what is expected of bootstrapped machines.
     """
-    texts = {each: (FILES / each).read_text() for each in ("bootstrap", "bbot-worker")}
-    texts |= files or {}
+    contents = worker_files()
+    contents |= {each: text.encode() for each, text in (files or {}).items()}
     if bootstrap is not None:
-        texts["bootstrap"] = bootstrap
-    sums = "".join(
-        f"{hashlib.sha256(texts[each].encode()).hexdigest()}  {each}\n" for each in sorted(texts)
-    )
-    identity = hashlib.sha256(sums.encode()).hexdigest()
-    texts["sha256sums"] = sums
-    texts["toolchain.manifest"] = f": 1\nid: {identity}\n:\nbbot-version: {version}\n"
+        contents["bootstrap"] = bootstrap.encode()
+    sums = checksums(contents)
+    identity = hashlib.sha256(sums).hexdigest()
+    contents["sha256sums"] = sums
+    expected = f": 1\nid: {identity}\n:\nbbot-version: {version}\n"
+    contents["toolchain.manifest"] = expected.encode()
     place = tftp / "toolchains" / f".{name}-{identity[:12]}"
     place.mkdir(parents=True, exist_ok=True)
-    for each, text in texts.items():
-        (place / each).write_text(text)
+    for each, content in contents.items():
+        (place / each).write_bytes(content)
     link = tftp / "toolchains" / name
     link.with_name(f"{name}.new").symlink_to(place.name)
     os.replace(link.with_name(f"{name}.new"), link)

@@ -73,7 +73,7 @@ def test_it_holds_what_users_need_and_nothing_else(artifact: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {"README.md", "LICENSE", "plugins", "roles", "playbooks", "meta"} <= tops
     assert not tops & {".git", ".cache", ".venv", ".ci", "results", "ansible.cfg"}
-    assert "roles/toolchain/files/bbot-worker" in names
+    assert "roles/toolchain/worker/bbot_worker/main.py" in names
     assert not [name for name in names if name.endswith((".pyc", ".tar.gz"))]
 
 

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
+from bbot_worker.log import LOG_LIMIT, Log, clean, ecmascript
+from bbot_worker.manifest import serialize_manifest
+from bbot_worker.progress import Progress
+from bbot_worker.result import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -47,18 +51,18 @@ output = st.binary() | st.lists(
         (b"tab\there", "tab\there"),
     ],
 )
-def test_cleaning(worker: ModuleType, data: bytes, text: str) -> None:
-    assert worker.clean(data) == text
+def test_cleaning(data: bytes, text: str) -> None:
+    assert clean(data) == text
 
 
 @quick
 @given(st.lists(output, max_size=5))
-def test_any_output_makes_a_valid_manifest(worker: ModuleType, pieces: list[bytes]) -> None:
-    log = worker.Log(os.devnull, 4096)
+def test_any_output_makes_a_valid_manifest(pieces: list[bytes]) -> None:
+    log = Log(4096)
     for piece in pieces:
         log.feed(piece)
     text = log.close()
-    result = worker.Result()
+    result = Result()
     result.add("update", "success", text)
     manifest = parse(result.serialize())[0]
     assert manifest.pairs[-1].value == text
@@ -66,15 +70,15 @@ def test_any_output_makes_a_valid_manifest(worker: ModuleType, pieces: list[byte
 
 @quick
 @given(st.lists(st.binary(max_size=300), max_size=40), st.integers(300, 2000))
-def test_a_log_keeps_its_limit(worker: ModuleType, lines: list[bytes], limit: int) -> None:
-    log = worker.Log(os.devnull, limit)
+def test_a_log_keeps_its_limit(lines: list[bytes], limit: int) -> None:
+    log = Log(limit)
     log.feed(b"\n".join(lines) + b"\n")
     text = log.close()
-    assert len(worker.serialize_manifest([("x", text)])) <= limit + 20
+    assert len(serialize_manifest([("x", text)])) <= limit + 20
 
 
-def test_the_first_and_the_last_lines_stay(worker: ModuleType) -> None:
-    log = worker.Log(os.devnull, 10_000)
+def test_the_first_and_the_last_lines_stay() -> None:
+    log = Log(10_000)
     for number in range(5000):
         log.feed(b"line %d\n" % number)
     lines = log.close().split("\n")
@@ -88,19 +92,17 @@ def test_the_first_and_the_last_lines_stay(worker: ModuleType) -> None:
     assert int(match[2]) + shown == sum(len(f"line {number}\n") for number in range(5000))
 
 
-def test_a_hostile_log_is_kept_raw_and_shown_bounded(worker: ModuleType, tmp_path: Path) -> None:
-    path = tmp_path / "raw.log"
-    log = worker.Log(str(path))
+def test_a_hostile_log_is_shown_bounded() -> None:
+    log = Log()
     piece = b"\\\n\x1b[31m\xff\x00" + b"y" * 500 + b"\r\n"
     for _dummy in range(20_000):
         log.feed(piece)
     text = log.close()
-    assert path.stat().st_size == 20_000 * len(piece)
-    assert len(worker.serialize_manifest([("update-log", text)])) < worker.LOG_LIMIT + 100
+    assert len(serialize_manifest([("update-log", text)])) < LOG_LIMIT + 100
 
 
-def test_a_line_without_an_end_is_broken_between_characters(worker: ModuleType) -> None:
-    log = worker.Log(os.devnull, 1 << 20)
+def test_a_line_without_an_end_is_broken_between_characters() -> None:
+    log = Log(1 << 20)
     data = "a€".encode() * 60_000
     for start in range(0, len(data), 4093):
         log.feed(data[start : start + 4093])
@@ -109,15 +111,16 @@ def test_a_line_without_an_end_is_broken_between_characters(worker: ModuleType) 
     assert text.replace("\n", "") == "a€" * 60_000
 
 
-def test_the_raw_log_is_bounded(
-    worker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "RAW_LOG_LIMIT", 1000)
-    log = worker.Log(str(tmp_path / "raw"))
-    for _dummy in range(50):
-        log.feed(b"x" * 99 + b"\n")
-    log.close()
-    assert (tmp_path / "raw").stat().st_size == 1000
+def test_lines_are_watched_whole_and_cleaned_for_a_while() -> None:
+    seen: list[str] = []
+    log = Log()
+    log.feed(b"before\n")
+    with log.watched(seen.append):
+        log.feed(b"\x1b[31mo")
+        log.note("ours")
+        log.feed(b"ne\ntwo\nrest")
+    log.feed(b"after\n")
+    assert seen == ["o", "ne", "two", "rest"]
 
 
 @pytest.mark.parametrize(
@@ -131,15 +134,15 @@ def test_the_raw_log_is_bounded(
         (b"Warning: x", False),
     ],
 )
-def test_warnings_are_noticed(worker: ModuleType, line: bytes, warned: bool) -> None:
-    log = worker.Log(os.devnull)
+def test_warnings_are_noticed(line: bytes, warned: bool) -> None:
+    log = Log()
     log.feed(b"first\n" + line + b"\nlast\n")
     log.close()
     assert log.warned is warned
 
 
-def test_warnings_of_our_own_notes_do_not_count(worker: ModuleType) -> None:
-    log = worker.Log(os.devnull)
+def test_warnings_of_our_own_notes_do_not_count() -> None:
+    log = Log()
     log.note("warning: x")
     log.close()
     assert not log.warned
@@ -161,14 +164,14 @@ def test_warnings_of_our_own_notes_do_not_count(worker: ModuleType) -> None:
         (r"(?=a)a(?!b)", "ac", True),
     ],
 )
-def test_ecmascript(worker: ModuleType, pattern: str, line: str, found: bool) -> None:
-    assert bool(worker.ecmascript(pattern).search(line)) is found
+def test_ecmascript(pattern: str, line: str, found: bool) -> None:
+    assert bool(ecmascript(pattern).search(line)) is found
 
 
 @pytest.mark.parametrize("pattern", ["(", "[[:alpha:]]", "*", "[a"])
-def test_patterns_that_cannot_be_used_are_refused(worker: ModuleType, pattern: str) -> None:
+def test_patterns_that_cannot_be_used_are_refused(pattern: str) -> None:
     with pytest.raises(re.error):
-        worker.ecmascript(pattern)
+        ecmascript(pattern)
 
 
 class TestProgress:
@@ -179,48 +182,48 @@ class TestProgress:
         os.set_blocking(writer, False)
         return reader, writer
 
-    def test_a_port_is_found_by_its_name(self, worker: ModuleType, tmp_path: Path) -> None:
+    def test_a_port_is_found_by_its_name(self, tmp_path: Path) -> None:
         for port, name in (("vport1p1", "other"), ("vport1p2", "bbot.progress")):
             (tmp_path / "ports" / port).mkdir(parents=True)
             (tmp_path / "ports" / port / "name").write_text(f"{name}\n")
             (tmp_path / port).write_text("")
-        progress = worker.Progress.open(str(tmp_path / "ports"), str(tmp_path))
+        progress = Progress.open(str(tmp_path / "ports"), str(tmp_path))
         progress.begin("update")
         progress.end("update", "success", 1.5)
         os.close(progress.descriptor)
         assert (tmp_path / "vport1p2").read_text() == "+update\n-update success 1.50\n"
         assert (tmp_path / "vport1p1").read_text() == ""
 
-    def test_without_a_port_nothing_happens(self, worker: ModuleType, tmp_path: Path) -> None:
-        progress = worker.Progress.open(str(tmp_path / "none"), str(tmp_path))
+    def test_without_a_port_nothing_happens(self, tmp_path: Path) -> None:
+        progress = Progress.open(str(tmp_path / "none"), str(tmp_path))
         progress.begin("update")
         progress.show("line")
         assert progress.descriptor is None
 
     def test_lines_are_cut_and_their_number_limited(
-        self, worker: ModuleType, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+        self, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(worker.time, "monotonic", lambda: 1000.0)
-        progress = worker.Progress(pipe[1])
+        monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+        progress = Progress(pipe[1])
         progress.show("€" * 400)
         progress.show("\n".join(["line"] * 500))
         progress.end("update", "success", 2)
         lines = os.read(pipe[0], 1 << 20).decode().splitlines()
-        assert len(lines[0].encode()) <= worker.Progress.LINE + 1
+        assert len(lines[0].encode()) <= Progress.LINE + 1
         assert lines[0].endswith("€…")
         assert lines[1:200] == [" line"] * 199
         assert lines[200:] == [" … 301 lines not shown", "-update success 2.00"]
 
     def test_a_reader_that_does_not_read_stops_nobody(
-        self, worker: ModuleType, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+        self, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clock = iter(range(100_000))
-        monkeypatch.setattr(worker.time, "monotonic", lambda: float(next(clock)))
-        progress = worker.Progress(pipe[1])
+        monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+        progress = Progress(pipe[1])
         for _dummy in range(3000):
             progress.show("x" * 400)
         progress.end("update", "success", 3)
-        assert len(progress.pending) < 2 * worker.Progress.BACKLOG
+        assert len(progress.pending) < 2 * Progress.BACKLOG
         data = b""
         while progress.pending:
             data += os.read(pipe[0], 1 << 20)
@@ -231,10 +234,10 @@ class TestProgress:
         assert re.fullmatch(r" … \d+ lines not shown", lines[-2])
 
     def test_a_port_that_fails_is_given_up(
-        self, worker: ModuleType, pipe: tuple[int, int], capsys: pytest.CaptureFixture[str]
+        self, pipe: tuple[int, int], capsys: pytest.CaptureFixture[str]
     ) -> None:
         os.close(pipe[0])
-        progress = worker.Progress(pipe[1])
+        progress = Progress(pipe[1])
         progress.begin("update")
         assert progress.descriptor is None
         assert "live progress ends" in capsys.readouterr().err

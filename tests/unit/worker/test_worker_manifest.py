@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+import re
 from typing import Literal
 
 import pytest
@@ -16,6 +16,12 @@ from ansible_collections.bbot.agent.plugins.module_utils._manifest import (
     serialize,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._unicode import NON_GRAPHIC
+from bbot_worker.manifest import (
+    FORBIDDEN,
+    parse_manifests,
+    serialize_manifest,
+)
+from bbot_worker.manifest import ManifestError as WorkerManifestError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -55,10 +61,10 @@ def as_pairs(data: bytes) -> list[list[tuple[str, str]]]:
         ("# comment\n\n \ta : b \t", "b"),
     ],
 )
-def test_values_are_read_as_libbutl_does(worker: ModuleType, text: str, value: str) -> None:
+def test_values_are_read_as_libbutl_does(text: str, value: str) -> None:
     data = f": 1\n{text}".encode()
-    assert worker.parse_manifests(data)[0][0] == ("a", value)
-    assert worker.parse_manifests(data) == as_pairs(data)
+    assert parse_manifests(data)[0][0] == ("a", value)
+    assert parse_manifests(data) == as_pairs(data)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +79,9 @@ def test_values_are_read_as_libbutl_does(worker: ModuleType, text: str, value: s
         (b": 1\na: \x1b[0m\n", "2: error: invalid code point U+001B"),
     ],
 )
-def test_what_is_no_manifest_is_refused(worker: ModuleType, data: bytes, message: str) -> None:
-    with pytest.raises(worker.ManifestError, match=f"^manifest:{message}$".replace("+", "[+]")):
-        worker.parse_manifests(data)
+def test_what_is_no_manifest_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(WorkerManifestError, match=f"^manifest:{message}$".replace("+", "[+]")):
+        parse_manifests(data)
     with pytest.raises(ManifestError):
         parse(data)
 
@@ -83,39 +89,36 @@ def test_what_is_no_manifest_is_refused(worker: ModuleType, data: bytes, message
 @quick
 @given(st.lists(pairs, max_size=3), st.booleans(), st.sampled_from(["old", "new"]))
 def test_whatever_the_agent_writes_is_read(
-    worker: ModuleType,
     manifests: list[list[tuple[str, str]]],
     long_lines: bool,
     style: Literal["old", "new"],
 ) -> None:
     text = serialize(map(Manifest, manifests), long_lines=long_lines, style=style)
-    assert worker.parse_manifests(text.encode()) == as_pairs(text.encode())
+    assert parse_manifests(text.encode()) == as_pairs(text.encode())
 
 
 @quick
 @given(pairs)
-def test_the_agent_reads_whatever_is_written(
-    worker: ModuleType, manifest: list[tuple[str, str]]
-) -> None:
+def test_the_agent_reads_whatever_is_written(manifest: list[tuple[str, str]]) -> None:
     # Any line end in a value is a newline to the reader.
-    expected = [(name, worker.re.sub("\r+\n?", "\n", value)) for name, value in manifest]
-    assert as_pairs(worker.serialize_manifest(manifest)) == [expected]
+    expected = [(name, re.sub("\r+\n?", "\n", value)) for name, value in manifest]
+    assert as_pairs(serialize_manifest(manifest)) == [expected]
 
 
 @quick
 @given(st.text(st.sampled_from(": 1#ab\\ \t\n\r")))
-def test_both_agree_on_any_text(worker: ModuleType, text: str) -> None:
+def test_both_agree_on_any_text(text: str) -> None:
     data = b": 1\n" + text.encode()
     try:
         expected = as_pairs(data)
     except ManifestError:
-        with pytest.raises(worker.ManifestError):
-            worker.parse_manifests(data)
+        with pytest.raises(WorkerManifestError):
+            parse_manifests(data)
     else:
-        assert worker.parse_manifests(data) == expected
+        assert parse_manifests(data) == expected
 
 
-def test_the_forbidden_code_points_are_those_of_the_agent(worker: ModuleType) -> None:
+def test_the_forbidden_code_points_are_those_of_the_agent() -> None:
     for code in [*range(0xD800), *range(0xE000, 0x110000)]:
         character = chr(code)
-        assert bool(worker.FORBIDDEN.match(character)) == bool(NON_GRAPHIC.match(character)), code
+        assert bool(FORBIDDEN.match(character)) == bool(NON_GRAPHIC.match(character)), code

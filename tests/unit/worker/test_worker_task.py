@@ -13,12 +13,17 @@ import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
 from ansible_collections.bbot.agent.plugins.module_utils._records import Result
+from bbot_worker import VERSION, guest, main, sources
+from bbot_worker import perform as perform_module
+from bbot_worker.main import upload
+from bbot_worker.progress import Progress
+from bbot_worker.result import Result as WorkerResult
+from bbot_worker.tftp import TftpError
 
 Perform = Callable[..., Any]
 
@@ -45,17 +50,27 @@ def test_the_environment_of_a_build(perform: Perform, tmp_path: Path) -> None:
     assert lines[-1] == f"{tmp_path}/work/source"
 
 
-def test_a_tool_killed_by_a_signal_is_abnormal(perform: Perform) -> None:
-    outcome = perform(script("kill -SEGV $$"))
-    assert outcome.statuses == {"configure": "abnormal"}
-    assert "was killed by signal SIGSEGV" in outcome.logs["configure"]
+@pytest.mark.parametrize("signal", ["SEGV", "KILL", "ABRT", "RTMIN"])
+def test_a_tool_killed_by_a_signal_is_the_tasks_error(perform: Perform, signal: str) -> None:
+    outcome = perform(script(f"kill -{signal} $$"))
+    assert outcome.statuses == {"configure": "error", "update": "skip", "test": "skip"}
+    assert "was killed by signal " in outcome.logs["configure"]
+
+
+def test_operations_that_were_not_begun_are_there(perform: Perform) -> None:
+    names = "config.bbot.operations=configure,update,test,install"
+    outcome = perform(script('[ "$1" != update ]'), names)
+    assert outcome.operations == ["configure", "update", "test", "install"]
+    assert list(outcome.statuses.values()) == ["success", "error", "skip", "skip"]
+    assert outcome.status == "error"
+    assert outcome.logs["install"] == "not begun: update has failed"
 
 
 def test_time_is_limited(perform: Perform) -> None:
     started = time.monotonic()
     outcome = perform(script("echo started; sleep 60 & sleep 60"), "config.bbot.timeout=1")
     assert time.monotonic() - started < 30
-    assert outcome.statuses == {"configure": "abort"}
+    assert outcome.statuses["configure"] == outcome.status == "abort"
     assert outcome.logs["configure"].endswith("was ended after 1 seconds")
     assert "started" in outcome.logs["configure"]
 
@@ -63,31 +78,6 @@ def test_time_is_limited(perform: Perform) -> None:
 def test_time_is_limited_for_the_silent(perform: Perform) -> None:
     outcome = perform(script("exec > /dev/null 2>&1; sleep 60"), "config.bbot.timeout=1")
     assert outcome.status == "abort"
-
-
-def test_a_process_left_behind_is_ended(perform: Perform, tmp_path: Path) -> None:
-    started = time.monotonic()
-    outcome = perform(script(f"sleep 60 & echo $! > {tmp_path}/pid; echo done"))
-    assert time.monotonic() - started < 30
-    assert outcome.status == "success"
-    pid = int((tmp_path / "pid").read_text())
-    # It was killed; how soon it is gone is the kernel's business, and whose child it is then.
-    until = time.monotonic() + 30
-    while alive(pid):
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
-def test_a_process_that_fled_does_not_hold_up_the_build(perform: Perform, tmp_path: Path) -> None:
-    started = time.monotonic()
-    outcome = perform(
-        script(f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' & sleep 0.5; echo done"),
-        "config.bbot.operations=configure",
-    )
-    os.kill(int((tmp_path / "pid").read_text()), 9)
-    assert time.monotonic() - started < 30
-    assert outcome.status == "success"
-    assert outcome.logs["configure"].endswith("\ndone")
 
 
 def test_warnings_of_the_task(perform: Perform) -> None:
@@ -109,9 +99,9 @@ def test_warnings_of_the_task(perform: Perform) -> None:
     ],
 )
 def test_a_wrong_configuration_is_the_tasks_error(
-    worker: ModuleType, tmp_path: Path, configuration: str, message: str
+    tmp_path: Path, configuration: str, message: str
 ) -> None:
-    result = work_off(worker, tmp_path, task(f"target-config: {configuration}"))
+    result = work_off(tmp_path, task(f"target-config: {configuration}"))
     assert (result.name, result.version, result.status) == ("libhello", "1.0.0", "error")
     (operation,) = result.operations
     assert operation[:2] == ("configure", "error")
@@ -149,10 +139,10 @@ def task(*lines: str) -> bytes:
     return "\n".join([": 1", "name: libhello", "version: 1.0.0", *lines, ""]).encode()
 
 
-def work_off(worker: ModuleType, work: Path, manifest: bytes, **files: bytes) -> Any:
+def work_off(work: Path, manifest: bytes, **files: bytes) -> Any:
     # As a machine that was booted: nothing tells it that it was resumed.
-    given = Given({"manifest": manifest, **files}, absent=worker.TftpError("no such file", 1))
-    return worker.work_off(given, str(work / "work"), worker.Progress())
+    given = Given({"manifest": manifest, **files}, absent=TftpError("no such file", 1))
+    return main.work_off(given, str(work / "work"), Progress())
 
 
 @pytest.mark.parametrize(
@@ -164,49 +154,63 @@ def work_off(worker: ModuleType, work: Path, manifest: bytes, **files: bytes) ->
         (b"\xff", "the task is unreadable: manifest:1: error: invalid UTF-8"),
     ],
 )
-def test_an_unreadable_task(
-    worker: ModuleType, tmp_path: Path, manifest: bytes, message: str
-) -> None:
-    result = work_off(worker, tmp_path, manifest)
+def test_an_unreadable_task(tmp_path: Path, manifest: bytes, message: str) -> None:
+    result = work_off(tmp_path, manifest)
     record = Result.from_manifest(parse(result.serialize())[0])
     assert (record.name, record.version, record.status.value) == ("unknown", "0", "abnormal")
     assert message in result.operations[0][2]
 
 
-def test_a_task_that_does_not_come(worker: ModuleType, tmp_path: Path) -> None:
-    given = Given({}, worker.TftpError("no answer"))
-    result = worker.work_off(given, str(tmp_path), worker.Progress())
+def test_a_task_that_does_not_come(tmp_path: Path) -> None:
+    given = Given({}, TftpError("no answer"))
+    result = main.work_off(given, str(tmp_path), Progress())
     assert (result.name, result.version, result.status) == ("unknown", "0", "abnormal")
     assert result.operations[0][2] == "error: cannot get the task: no answer"
 
 
-def test_a_crash_of_the_worker_is_abnormal(
-    worker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_of_the_worker_is_abnormal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*_arguments: object) -> None:
         raise RuntimeError("a defect \x1b[1m")
 
-    monkeypatch.setattr(worker, "fetch_source", crash)
-    result = work_off(worker, tmp_path, task("repository-url: tftp:x"))
+    monkeypatch.setattr(sources, "fetch_source", crash)
+    result = work_off(tmp_path, task("repository-url: tftp:x"))
     record = Result.from_manifest(parse(result.serialize())[0])
     assert (record.name, record.version, record.status.value) == ("libhello", "1.0.0", "abnormal")
-    ((operation, status, log),) = result.operations
-    assert (operation, status) == ("configure", "abnormal")
-    assert "Traceback" in log
-    assert "RuntimeError: a defect" in log
+    statuses = {name: status.value for name, status in record.statuses.items()}
+    assert statuses == {"configure": "abnormal", "update": "skip", "test": "skip"}
+    assert "Traceback" in record.logs["configure"]
+    assert "RuntimeError: a defect" in record.logs["configure"]
 
 
-def test_a_crash_before_any_operation_is_abnormal(
-    worker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_crash_outside_of_an_operation_is_abnormal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "Account", None)
-    result = work_off(worker, tmp_path, task("repository-url: tftp:x"))
-    assert [entry[:2] for entry in result.operations] == [("configure", "abnormal")]
+    monkeypatch.setattr(perform_module, "Account", None)
+    result = work_off(tmp_path, task("repository-url: tftp:x"))
+    assert [entry[:2] for entry in result.operations] == [("worker", "abnormal")]
     assert "TypeError" in result.operations[0][2]
 
 
-def test_the_order_of_a_result(worker: ModuleType) -> None:
-    result = worker.Result()
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
+def test_an_operation_that_cannot_begin_is_in_the_result(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    begun: list[object] = []
+
+    def fail_at_the_second(*_arguments: object) -> guest.Guest:
+        begun.append(1)
+        if len(begun) == 2:
+            raise error
+        return guest.Guest("/")
+
+    monkeypatch.setattr(perform_module, "Guest", fail_at_the_second)
+    outcome = perform(script("true"))
+    assert outcome.statuses == {"configure": "success", "update": "abnormal", "test": "skip"}
+    assert outcome.status == "abnormal"
+
+
+def test_the_order_of_a_result() -> None:
+    result = WorkerResult()
     result.name, result.version = "a", "1"
     result.add("update", "success", "one\ntwo")
     result.add("test", "error", "")
@@ -225,18 +229,18 @@ def test_all_logs_together_keep_the_controllers_limit(perform: Perform, tmp_path
     assert 8 << 20 < sum(len(log) for log in outcome.logs.values()) < 9 << 20
 
 
-def test_an_upload_is_tried_again(worker: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     given = Given({})
-    answers = iter([worker.TftpError("lost"), None])
-    monkeypatch.setattr(worker.time, "sleep", lambda _: setattr(given, "error", next(answers)))
-    given.error = worker.TftpError("lost")
-    assert worker.upload(given, worker.Result())
+    answers = iter([TftpError("lost"), None])
+    monkeypatch.setattr(time, "sleep", lambda _: setattr(given, "error", next(answers)))
+    given.error = TftpError("lost")
+    assert upload(given, WorkerResult(), "")
     assert len(given.sent) == 1
 
 
-def test_an_upload_is_given_up(worker: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker.time, "sleep", lambda _: None)
-    assert not worker.upload(Given({}, worker.TftpError("lost")), worker.Result())
+def test_an_upload_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    assert not upload(Given({}, TftpError("lost")), WorkerResult(), "")
 
 
 def archive(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz") -> bytes:
@@ -259,7 +263,7 @@ BUILD = b"#!/bin/sh\nls -R\n"
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-def test_sources_come_by_tftp(worker: ModuleType, tmp_path: Path, mode: str) -> None:
+def test_sources_come_by_tftp(tmp_path: Path, mode: str) -> None:
     data = archive(
         (member("./hello-1.0", tarfile.DIRTYPE), b""),
         (member("./hello-1.0/bbot-build"), BUILD),
@@ -268,7 +272,7 @@ def test_sources_come_by_tftp(worker: ModuleType, tmp_path: Path, mode: str) -> 
         (member("./hello-1.0/hard", tarfile.LNKTYPE, "hello-1.0/bbot-build"), b""),
         mode=mode,
     )
-    result = work_off(worker, tmp_path, task("repository: tftp:/src.tar"), **{"src.tar": data})
+    result = work_off(tmp_path, task("repository: tftp:/src.tar"), **{"src.tar": data})
     assert result.status == "success", result.operations
     assert "deep/er:\nfile" in result.operations[0][2]
     assert (tmp_path / "work/source/hello-1.0/hard").read_bytes() == BUILD
@@ -292,13 +296,11 @@ def test_sources_come_by_tftp(worker: ModuleType, tmp_path: Path, mode: str) -> 
         [member("b/", tarfile.DIRTYPE), member("a", tarfile.SYMTYPE, "b"), member("a/", b"5")],
     ],
 )
-def test_archives_that_lead_out_are_refused(
-    worker: ModuleType, tmp_path: Path, members: list[tarfile.TarInfo]
-) -> None:
+def test_archives_that_lead_out_are_refused(tmp_path: Path, members: list[tarfile.TarInfo]) -> None:
     (tmp_path / "outside").write_text("mine")
     data = archive(*((entry, b"") for entry in members))
     before = sorted(os.listdir(tmp_path))
-    result = work_off(worker, tmp_path, task("repository-url: tftp:a"), a=data)
+    result = work_off(tmp_path, task("repository-url: tftp:a"), a=data)
     assert [entry[:2] for entry in result.operations] == [("configure", "error")]
     assert sorted(os.listdir(tmp_path)) == sorted([*before, "work"])
     assert not (tmp_path / "work/escaped").exists()
@@ -310,8 +312,8 @@ def test_archives_that_lead_out_are_refused(
     [b"", b"nonsense" * 100, archive((member("a"), b"x" * 9999))[:60]],
     ids=["empty", "nonsense", "cut"],
 )
-def test_archives_that_are_none(worker: ModuleType, tmp_path: Path, data: bytes) -> None:
-    result = work_off(worker, tmp_path, task("repository-url: tftp:a"), a=data)
+def test_archives_that_are_none(tmp_path: Path, data: bytes) -> None:
+    result = work_off(tmp_path, task("repository-url: tftp:a"), a=data)
     assert result.status == "error"
     assert "the archive of the sources is unreadable" in result.operations[0][2]
 
@@ -324,7 +326,7 @@ def git(directory: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-def test_sources_come_from_git(worker: ModuleType, tmp_path: Path) -> None:
+def test_sources_come_from_git(tmp_path: Path) -> None:
     repository = tmp_path / "hello.git"
     repository.mkdir()
     git(repository, "init", "--quiet")
@@ -346,26 +348,26 @@ def test_sources_come_from_git(worker: ModuleType, tmp_path: Path) -> None:
     }
     for number, (fragment, text) in enumerate(expected.items()):
         url = f"repository-url: file://{repository}{fragment}"
-        result = work_off(worker, tmp_path / str(number), task(url, "repository-type: git"))
+        result = work_off(tmp_path / str(number), task(url, "repository-type: git"))
         assert result.status == "success", result.operations
         assert result.operations[1][2].splitlines()[1] == text
 
 
-def test_sources_that_cannot_be_had(worker: ModuleType, tmp_path: Path) -> None:
+def test_sources_that_cannot_be_had(tmp_path: Path) -> None:
     for line, message in {
         "repository-url: ftp://x/y": "cannot fetch ftp://x/y",
         "repository-url: /no/such/directory": "no directory /no/such/directory in this machine",
         "summary: none": "no repository in the task manifest",
         "repository-url: http://127.0.0.1:9/x.tar.gz": "cannot fetch http://127.0.0.1:9/x.tar.gz: ",
     }.items():
-        result = work_off(worker, tmp_path, task(line))
+        result = work_off(tmp_path, task(line))
         assert result.status == "error"
         assert message in result.operations[0][2]
 
 
 class TestCommandLine:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        path = Path(__file__).parents[3] / "roles" / "toolchain" / "files" / "bbot-worker"
+        path = Path(__file__).parents[3] / "roles" / "toolchain" / "worker"
         return subprocess.run(
             [sys.executable, "-I", "-S", str(path), *arguments],
             capture_output=True,
@@ -373,11 +375,11 @@ class TestCommandLine:
             check=False,
         )
 
-    def test_bootstrap(self, worker: ModuleType) -> None:
-        assert self.run("--bootstrap").stdout == f": 1\nbbot-version: {worker.VERSION}\n"
+    def test_bootstrap(self) -> None:
+        assert self.run("--bootstrap").stdout == f": 1\nbbot-version: {VERSION}\n"
 
-    def test_version(self, worker: ModuleType) -> None:
-        assert self.run("--version").stdout == f"bbot-worker {worker.VERSION}\n"
+    def test_version(self) -> None:
+        assert self.run("--version").stdout == f"bbot-worker {VERSION}\n"
 
     @pytest.mark.parametrize(
         "arguments",

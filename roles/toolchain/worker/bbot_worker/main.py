@@ -11,8 +11,6 @@ import re
 import sys
 import time
 
-# All that a task of any kind needs is imported here, before the worker asks for one: in a machine
-# that is saved at that moment it is there already when the machine is resumed.
 from . import VERSION, perform
 from .errors import WorkerError, say
 from .log import clean
@@ -107,8 +105,27 @@ def _put(tftp: Tftp, name: str, file: IO[bytes]) -> bool:
     return False
 
 
+def load_all() -> None:
+    """Import what a task of any kind needs.
+
+    Done before the worker asks for one: in a machine that is saved at that moment, and resumed for
+    a task later, it is there already.
+    """
+    import json
+    import shlex
+    import signal
+    import subprocess
+    import tarfile
+
+    from . import sources
+    from .drivers import base, script, tree
+
+    _ = json, shlex, signal, subprocess, tarfile, sources, base, script, tree
+
+
 def startup(tftp: Tftp, work: str) -> NoReturn:
     """The machine's whole life: it ends when the host ends it."""
+    load_all()
     progress = Progress.open()
     result = work_off(tftp, work, progress)
     say(f"{result.name} {result.version}: {result.status}")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -33,7 +34,7 @@ def perform(task: Task, result: Result, work: str, tftp: Tftp, progress: Progres
 
     The sources are fetched as a part of the first one. Every operation that was asked for is in
     the result afterwards: those after a failure as skipped, and one in which this program itself
-    fails as ``abnormal``, with the exception passed on.
+    fails as ``abnormal``.
     """
     task.read_configuration()
     account = Account(home=work)
@@ -70,23 +71,20 @@ class _Site:
         self._driver: Driver | None = None
 
     def perform(self, operation: str, is_last: bool) -> str:
-        """Do one; its status, which is in the result, too, whatever happens."""
+        """Do one; its status, which is in the result, too."""
         started = time.monotonic()
         self._progress.begin(operation)
         log = Log(self._limit, progress=self._progress)
-        guest = Guest(self._work)
         status = "abnormal"
         try:
-            status = self._attempt(operation, log, guest, is_last)
-        except BaseException:
+            with contextlib.closing(Guest(self._work)) as guest:
+                status = self._attempt(operation, log, guest, is_last)
+        except Exception:
             import traceback
 
-            log.note(traceback.format_exc())
-            raise
-        finally:
-            guest.close()
-            self._result.add(operation, status, log.close())
-            self._progress.end(operation, status, time.monotonic() - started)
+            log.note(f"error: the worker itself has failed\n{traceback.format_exc()}")
+        self._result.add(operation, status, log.close())
+        self._progress.end(operation, status, time.monotonic() - started)
         return status
 
     def _attempt(self, operation: str, log: Log, guest: Guest, is_last: bool) -> str:

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[4]
 
 def test_versions_agree() -> None:
     assert f"\nversion: {VERSION}\n" in (ROOT / "galaxy.yml").read_text()
-    worker = (ROOT / "roles" / "toolchain" / "files" / "bbot-worker").read_text()
+    worker = (ROOT / "roles/toolchain/worker/bbot_worker/__init__.py").read_text()
     assert f'\nVERSION = "{VERSION}"\n' in worker
 
 
