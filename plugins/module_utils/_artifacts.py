@@ -13,6 +13,7 @@ of its own, at the URL of the type (brep's upload handler).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -59,11 +60,59 @@ def repack(folder: str, types: t.Collection[str]) -> list[Artifact]:
     source = os.path.join(folder, FILE)
     if not types or not os.path.isfile(source):
         return []
+    with _reading(source) as archive:
+        return _split(archive, folder, types)
+
+
+def unpack(folder: str, expected: t.Mapping[str, tuple[int, str]]) -> list[str]:
+    """Lay out the files of the worker's archive in ``folder`` beside it; their paths, in order.
+
+    Only those files whose size and SHA-256 digest are ``expected`` for the path that they have
+    within their instance. Raises ArtifactError.
+    """
+    source = os.path.join(folder, FILE)
+    done: list[str] = []
+    if not expected or not os.path.isfile(source):
+        return done
+    with _reading(source) as archive:
+        for member in archive:
+            path = "/".join(member.name.split("/")[3:])
+            size, digest = expected.get(path, (-1, ""))
+            if path in done or not member.isreg() or member.issparse() or member.size != size:
+                continue
+            content = archive.extractfile(member)
+            if content is not None and _write_checked(content, folder, path, digest):
+                done.append(path)
+    return sorted(done)
+
+
+def _write_checked(content: t.IO[bytes], folder: str, path: str, digest: str) -> bool:
+    """Write a file of the digest; whether it has it. There is nothing but ours in the folder."""
+    target = os.path.join(folder, path)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    seen = hashlib.sha256()
+    with open(target, "xb") as file:
+        while data := content.read(1 << 20):
+            seen.update(data)
+            file.write(data)
+    if seen.hexdigest() != digest:
+        os.unlink(target)
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _reading(source: str) -> t.Iterator[tarfile.TarFile]:
+    """The archive at ``source``, a plain tar, for the length of a with statement.
+
+    Raises ArtifactError for whatever goes wrong with it: a guest has written it, and there is
+    hardly an exception that tarfile does not raise.
+    """
     try:
-        with tarfile.open(source) as archive:
-            return _split(archive, folder, types)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise ArtifactError(f"cannot unpack the artifacts {source}: {error}") from error
+        with tarfile.open(source, "r:") as archive:
+            yield archive
+    except Exception as error:
+        raise ArtifactError(f"cannot unpack the artifacts {source}: {error!r}") from error
 
 
 def _split(archive: tarfile.TarFile, folder: str, types: t.Collection[str]) -> list[Artifact]:
@@ -91,7 +140,7 @@ def _write(
 ) -> None:
     with tarfile.open(f"{artifact.path}.new", "w") as target:
         for member in members:
-            if not (member.isreg() or member.isdir()):
+            if not (member.isreg() or member.isdir()) or member.issparse():
                 continue
             parts = [part for part in member.name.split("/") if part not in ("", ".")]
             info = tarfile.TarInfo("/".join(parts[2:]))

@@ -201,7 +201,7 @@ class Journal:
             entry,
             "running",
             state="queued",
-            result=result.to_text(),
+            result=result.for_controller().to_text(),
             status=str(result.status),
             culprit=culprit,
             reason=reason,

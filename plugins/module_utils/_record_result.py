@@ -45,6 +45,7 @@ class Result(Record):
         Field("*-log", may_be_empty=True, attribute="logs"),
         Field("dependency-checksum", may_be_empty=True),
         Field("worker-checksum", may_be_empty=True),
+        Field("report", may_be_empty=True),
     )
 
     name: str
@@ -55,6 +56,8 @@ class Result(Record):
     operations: tuple[OperationResult, ...] = ()
     dependency_checksum: str | None = field(default=None, kw_only=True)
     worker_checksum: str | None = field(default=None, kw_only=True)
+    report: str | None = field(default=None, kw_only=True)
+    """What our worker tells beside, as JSON: an extension of ours, not for controllers."""
 
     @classmethod
     def for_task(cls, task: Task, status: Status = Status.ABORT) -> Self:
@@ -66,6 +69,15 @@ class Result(Record):
         if self.version != _UNKNOWN_VERSION:
             return self
         return replace(self, name=task.name, version=task.version)
+
+    def for_controller(self) -> Self:
+        """Return the result as controllers know it.
+
+        They are not shown our report, nor the operations that were not begun: bbot's workers
+        leave those out.
+        """
+        begun = tuple(each for each in self.operations if each.status is not Status.SKIP)
+        return replace(self, report=None, operations=begun)
 
     @property
     def statuses(self) -> dict[str, Status]:

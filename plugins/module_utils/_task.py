@@ -26,6 +26,7 @@ from ._manifest import ManifestError
 from ._phases import Phases
 from ._records import Result, Status, Task
 from ._sweep import leased
+from ._task_report import ReportError, TaskReport, check_uploads, read_report
 from ._template import Clone, clone
 from ._tftp import Limits
 from ._toolchain import Toolchain
@@ -75,7 +76,7 @@ class Outcome:
     ``culprit`` is `task` if the package or its time limit is at fault and
     `machine` if the image or its worker is; a fault of the host is an exception.
     ``artifacts`` are further files that the guest sent, by name. ``start`` says how the
-    machine came up, None if it did not.
+    machine came up, None if it did not, ``report`` what the worker told beside its result.
     """
 
     result: Result
@@ -85,6 +86,7 @@ class Outcome:
     phases: dict[str, float]
     artifacts: dict[str, str]
     start: Start | None = None
+    report: TaskReport = dataclasses.field(default_factory=TaskReport)
 
 
 def perform(
@@ -178,7 +180,16 @@ def perform(
         artifacts = _collect(put, logs)
     phases.end()
     seconds, start = phases.seconds(), starts[-1] if starts else None
-    return Outcome(delivery.result, culprit, reason, failure, seconds, artifacts, start)
+    return Outcome(
+        delivery.result,
+        culprit,
+        reason,
+        failure,
+        seconds,
+        artifacts,
+        start,
+        delivery.report,
+    )
 
 
 def faked(task: Task, booking: Booking | None) -> Outcome:
@@ -226,6 +237,7 @@ class Delivery:
     def __init__(self, task: Task, path: str) -> None:
         self.path = path
         self.result = Result.for_task(task)
+        self.report = TaskReport()
         self.complaint = ""
         self._task = task
 
@@ -239,7 +251,7 @@ class Delivery:
         else:
             self.complaint = self._objection(result)
         aborted = Result.for_task(self._task, Status.ABNORMAL)
-        self.result = aborted if self.complaint else result
+        self.result = aborted if self.complaint else dataclasses.replace(result, report=None)
         if self.result.status is not Status.ABNORMAL:
             return None
         return SoftFailure("terminated abnormally", "build terminated abnormally")
@@ -254,7 +266,13 @@ class Delivery:
             )
         if len(result.operations) > _MOST_OPERATIONS:
             return f"the result has {len(result.operations)} operations"
-        return ""
+        if result.report is None:
+            return ""
+        try:
+            self.report = read_report(result.report)
+        except ReportError as error:
+            return f"the report in the result is not as it should be: {error}"
+        return check_uploads(self.report, os.path.dirname(self.path))
 
 
 class _Keeper:

@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 
 from ._records import Result, Task
 from ._task import Outcome, files_below
+from ._task_report import TaskReport
 
 
 def logs_name(what: str) -> str:
@@ -43,6 +45,8 @@ def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
     texts = {"task.manifest": task.to_text(), "result.manifest": outcome.result.to_text()}
     names = log_names(outcome.result)
     texts |= {names[each.operation]: each.log for each in outcome.result.operations}
+    if outcome.report != TaskReport():
+        texts["report.json"] = json.dumps(outcome.report.to_mapping(), indent=2)
     os.makedirs(logs, exist_ok=True)
     for name, text in texts.items():
         with open(os.path.join(logs, name), "w", encoding="utf-8", newline="") as file:

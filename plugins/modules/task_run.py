@@ -177,6 +177,40 @@ reason:
   returned: when the task was performed
   type: str
   sample: ""
+report:
+  description: What our worker tells beside its result; empty values if another worker performed the task.
+  returned: when the task was performed
+  type: dict
+  contains:
+    driver:
+      description: The driver by which it was built.
+      type: str
+      sample: cmake
+    tests:
+      description:
+        - For each operation that ran tests how many passed, failed and were skipped, and the first that failed.
+      type: dict
+      sample:
+        test:
+          passed: 412
+          failed: 1
+          skipped: 7
+          first_failure: {name: "tests.test_url::test_port", text: "assert 80 == 8080"}
+    artifacts:
+      description:
+        - What was built and brought home. The files are in C(artifacts) in the folder RV(logs), by these paths.
+      type: list
+      elements: dict
+      sample:
+        - path: dist/hello-1.0-py3-none-any.whl
+          type: bindist
+          size: 4711
+          sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    uploads:
+      description: The files in which they came.
+      type: list
+      elements: dict
+      sample: []
 start:
   description: How the machine came up; null if it did not.
   returned: when the task was performed
@@ -235,6 +269,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
 from ansible_collections.bbot.agent.plugins.module_utils._accelerator import choose
+from ansible_collections.bbot.agent.plugins.module_utils._artifacts import FILE as ARCHIVE
+from ansible_collections.bbot.agent.plugins.module_utils._artifacts import ArtifactError, unpack
 from ansible_collections.bbot.agent.plugins.module_utils._conversation import (
     RESUMED,
     Interrupted,
@@ -330,6 +366,23 @@ def describe_result(result: Result, logs: str) -> dict[str, t.Any]:
     return described
 
 
+def lay_out_artifacts(host: Host, outcome: Outcome, logs: str) -> None:
+    """Make single files of the worker's archive; what of it cannot be had is told."""
+    folder = os.path.join(logs, "artifacts")
+    reported = {each.path: (each.size, each.sha256) for each in outcome.report.artifacts}
+    if not reported or not os.path.isfile(os.path.join(folder, ARCHIVE)):
+        return
+    try:
+        missing = sorted(set(reported) - set(unpack(folder, reported)))
+    except ArtifactError as error:
+        host.report(f"warning: {error}")
+        return
+    if missing:
+        host.report(f"warning: {len(missing)} artifacts did not arrive, such as {missing[0]}")
+    else:
+        os.unlink(os.path.join(folder, ARCHIVE))
+
+
 def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
     """Perform the task, or in check mode see that it could be; the result of the module."""
     params = module.params
@@ -392,6 +445,8 @@ def perform_task(
             booking.entry, culprit=outcome.culprit, reason=outcome.reason, phases=outcome.phases
         )
     shown = shorten(outcome.result, params["log_tail"])
+    if booking is None:
+        lay_out_artifacts(host, outcome, logs)
     return {
         **found,
         "files": write_logs(outcome, task, logs),
@@ -400,6 +455,7 @@ def perform_task(
         "manifest": shown.to_text(),
         "culprit": outcome.culprit,
         "reason": outcome.reason,
+        "report": outcome.report.to_mapping(),
         "start": describe_start(outcome.start),
         "phases": outcome.phases,
     }, outcome

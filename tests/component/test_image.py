@@ -130,7 +130,7 @@ def test_the_manifest_describes_the_machine(image: Path) -> None:
 def test_a_fresh_machine_bootstraps(bootstrapped: tuple[Path, list[Event]]) -> None:
     directory, events = bootstrapped
     names = [event.name for event in events if event.kind == "request"]
-    assert names == ["bootstrap", "sha256sums", "bootstrap", "bbot-worker", "manifest"]
+    assert names == ["bootstrap", "sha256sums", "bbot-worker", "bootstrap", "manifest"]
     manifest = parse((directory.parent / "manifest").read_bytes())[0]
     assert [pair.name for pair in manifest] == ["bbot-version"]
 
@@ -200,6 +200,7 @@ def test_a_task_is_built_and_its_result_uploaded(
         *("name", "version", "status"),
         *("configure-status", "update-status", "test-status"),
         *("configure-log", "update-log", "test-log"),
+        "report",
     ]
     values = dict(fields)
     assert (values["name"], values["version"]) == ("libhello", "1.2.3")

@@ -103,9 +103,10 @@ def _kill_tree(pid: int) -> None:
 
 def _adopt_orphans() -> None:
     """Have processes whose parents have ended become our children. See prctl(2)."""
-    import ctypes
+    # The tiny image has no ctypes; but it has a user to build as.
+    with contextlib.suppress(OSError, AttributeError, ImportError):
+        import ctypes
 
-    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
