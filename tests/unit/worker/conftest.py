@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles" / "toolchain" / "worker"))
+# The kinds of project, wherever pytest is run from.
+sys.path.insert(0, str(Path(__file__).parent))
 
 from bbot_worker import account, perform
 from bbot_worker.progress import Progress
@@ -41,10 +43,20 @@ Perform = Callable[..., Outcome]
 
 @pytest.fixture(name="perform")
 def perform_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Perform:
-    """Do a task whose sources are a directory here, as who we are."""
+    """Do a task whose sources are a directory here, as who we are.
+
+    Of the keywords ``work`` is the directory to work in, ``progress`` makes what follows the task
+    from its settings.
+    """
     monkeypatch.setattr(account.os, "getuid", lambda: 1000)  # No change of the user.
 
-    def do(files: dict[str, str], configuration: str = "", *more: tuple[str, str]) -> Outcome:
+    def do(
+        files: dict[str, str],
+        configuration: str = "",
+        *more: tuple[str, str],
+        work: Path = tmp_path / "work",
+        progress: Callable[[dict[str, str]], Progress] | None = None,
+    ) -> Outcome:
         tree = tmp_path / "tree"
         for name, text in files.items():
             path = tree / name
@@ -53,8 +65,9 @@ def perform_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Perform:
             path.chmod(0o755 if text.startswith("#!") else 0o644)
         pairs = [("name", "libhello"), ("version", "1.0.0"), ("repository-url", str(tree))]
         pairs += [("repository-type", "dir"), ("target-config", configuration), *more]
-        result = Result()
-        perform.perform(Task(pairs), result, str(tmp_path / "work"), Tftp(), Progress())
+        result, task = Result(), Task(pairs)
+        follower = progress(task.settings) if progress else Progress()
+        perform.perform(task, result, str(work), Tftp(), follower)
         return Outcome(result)
 
     return do
