@@ -14,6 +14,8 @@ _OOM = re.compile(r"(?:Out of memory|Memory cgroup out of memory): Killed proces
 # Less than that, in bytes and files, and nothing can be built.
 _DISK_LEAST = 16 << 20
 _FILES_LEAST = 64
+# More messages are not looked through: a build may write them, too.
+_LINES_MOST = 10_000
 
 
 class Guest:
@@ -51,13 +53,17 @@ class Guest:
         lines: list[str] = []
         if self._log is None:
             return lines
-        while True:
+        for _ in range(_LINES_MOST):
             try:
-                lines.append(os.read(self._log, 8192).decode("utf-8", "replace"))
+                data = os.read(self._log, 8192)  # One message each time.
             except BrokenPipeError:
                 continue  # Some were overwritten before they were read.
             except OSError:
-                return lines
+                break
+            if not data:
+                break
+            lines.append(data.decode("utf-8", "replace"))
+        return lines
 
     def _disk(self) -> str:
         for place in self._places:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Seconds that the rest of a command's process group may go on printing after it.
 _AFTERMATH = 2.0
+# Seconds of silence after which a terminal has told all, and for which it is read at most.
+_TERMINAL_PAUSE, _TERMINAL_MOST = 0.1, 0.5
 # Bytes of an answer that are kept.
 _ANSWER_LIMIT = 1 << 20
 _FIONREAD = 0x541B  # The module termios is slow to import.
@@ -175,17 +177,18 @@ class Runner:
         """Read until the process and its group have ended; whether time ran out before."""
         ended: float | None = None
         is_open = True
+        finish = _finish_terminal if self.pty else _drain
         while True:
             now = time.monotonic()
             if self.until is not None and now >= self.until:
-                _drain(reading, output)
+                finish(reading, output)
                 return True
             if ended is None and process.poll() is not None:
                 ended = now
             if ended is not None and not (
                 is_open and now - ended < _AFTERMATH and _lives(process.pid)
             ):
-                _drain(reading, output)
+                finish(reading, output)
                 return False
             if not is_open:
                 # It goes on in silence.
@@ -261,6 +264,14 @@ def _drain(reading: int, output: Log | _Kept) -> None:
             return
         output.feed(data)
         left -= len(data)
+
+
+def _finish_terminal(reading: int, output: Log | _Kept) -> None:
+    """Pass on what was written to a terminal: the kernel brings it a moment later."""
+    until = time.monotonic() + _TERMINAL_MOST
+    while time.monotonic() < until and select.select([reading], [], [], _TERMINAL_PAUSE)[0]:
+        if _read(reading, output) == 0:
+            return
 
 
 def _lives(group: int) -> bool:
