@@ -8,28 +8,23 @@ The network is QEMU's own: its gateway address leads to the host's loopback. No 
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import socket
 import subprocess
 import sys
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import Manifest, parse
+from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
 from ansible_collections.bbot.agent.plugins.module_utils._records import MachineManifest
 from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
-from helpers.toolchains import checksums, worker_files
+from helpers import lone_machines
+from helpers.images import flavour_packages
+from helpers.lone_machines import PATIENCE, TASK, bootstrap, copy_image, machine, pack
 
 ROLES = Path(__file__).parents[2] / "roles"
 BUILDER = ROLES / "machine_image" / "files" / "builder"
-
-# Without KVM, on a busy machine, with a task's own time on top.
-PATIENCE = 180.0
 
 
 def run_builder(destination: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -48,8 +43,7 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     facts = ["--name", variant, "--id", "id-0123", "--summary", "A test", "--fingerprint", "f"]
     packages: list[str] = []
     if variant == "debian":
-        defaults = yaml.safe_load((ROLES / "machine_image" / "defaults" / "main.yml").read_text())
-        packages = [f"--package={name}" for name in defaults["machine_image_packages"]]
+        packages = flavour_packages()
     size = "96" if variant == "tiny" else "8192"
     done = run_builder(destination, "--variant", variant, "--disk-size", size, *facts, *packages)
     assert done.returncode == 0, done.stderr
@@ -58,65 +52,9 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def toolchain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("toolchain")
-    contents = worker_files()
-    contents["sha256sums"] = checksums(contents)
-    for name, content in contents.items():
-        (directory / name).write_bytes(content)
-    return directory
-
-
-@contextlib.contextmanager
-def machine(directory: Path, port: int, *devices: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The image's machine, asking the loopback's port; its console is in ``console.log``."""
-    options = (directory / "manifest").read_text()
-    match = re.search(r'-append "([^"]+)"', options)
-    assert match
-    command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "768"]
-    command += ["-nodefaults", "-display", "none", "-no-reboot"]
-    command += ["-serial", f"file:{directory / 'console.log'}", "-device", "virtio-rng-pci"]
-    command += ["-kernel", "vmlinuz", "-initrd", "initrd.img"]
-    command += ["-append", f"{match[1]} bbot.tftp=10.0.2.2:{port}"]
-    command += ["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"]
-    command += ["-drive", "if=none,id=disk0,file=disk.img,format=raw,cache=unsafe"]
-    command += ["-device", "virtio-blk-pci,drive=disk0", *devices]
-    process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def copy_image(source: Path, directory: Path) -> Path:
-    directory.mkdir()
-    for name in ("manifest", "vmlinuz", "initrd.img", "disk.img"):
-        subprocess.run(["cp", "--sparse=always", source / name, directory / name], check=True)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def bootstrapped(
-    image: Path, toolchain: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[Event]]:
+def bootstrapped(image: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
     """A bootstrapped copy of the image, and what was asked for meanwhile."""
-    place = tmp_path_factory.mktemp("bootstrapped")
-    directory = copy_image(image, place / "machine")
-    put = place / "put"
-    put.mkdir()
-    events: list[Event] = []
-    root = str(toolchain)
-    with (
-        Server("127.0.0.1", 0, get_root=root, put_root=str(put), on_event=events.append) as server,
-        machine(directory, server.port) as process,
-    ):
-        complete = server.serve(PATIENCE, (put / "manifest").exists)
-        assert complete, (directory / "console.log").read_text()
-        # By itself, nobody pressing the power button.
-        assert process.wait(PATIENCE) == 0
-    (place / "manifest").write_bytes((put / "manifest").read_bytes())
-    return directory, events
+    return bootstrap(image, tmp_path_factory.mktemp("bootstrapped"))
 
 
 def test_the_manifest_describes_the_machine(image: Path) -> None:
@@ -135,27 +73,7 @@ def test_a_fresh_machine_bootstraps(bootstrapped: tuple[Path, list[Event]]) -> N
     assert [pair.name for pair in manifest] == ["bbot-version"]
 
 
-def pack(files: dict[str, tuple[str, int]]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, (text, mode) in files.items():
-            member = tarfile.TarInfo(name)
-            member.mode = mode
-            member.size = len(text.encode())
-            archive.addfile(member, io.BytesIO(text.encode()))
-    return buffer.getvalue()
-
-
-Perform = Callable[[dict[str, bytes]], tuple[Manifest, str]]
-
-TASK = """\
-: 1
-name: libhello
-version: 1.2.3
-repository-url: tftp:source.tar
-target: x86_64-linux-gnu
-machine: tiny
-"""
+Perform = Callable[[dict[str, bytes]], tuple[dict[str, str], str]]
 
 SCRIPT = """\
 #!/bin/sh
@@ -168,41 +86,20 @@ echo "$1 as $(id -un) in $HOME"
 def perform(bootstrapped: tuple[Path, list[Event]], tmp_path: Path) -> Perform:
     """Do a task in a copy of the bootstrapped machine: its result, and the progress port's text."""
 
-    def perform(files: dict[str, bytes]) -> tuple[Manifest, str]:
-        directory = copy_image(bootstrapped[0], tmp_path / "machine")
-        for name in ("get", "put"):
-            (tmp_path / name).mkdir()
-        for name, data in files.items():
-            (tmp_path / "get" / name).write_bytes(data)
-        devices = ["-device", "virtio-serial-pci", "-chardev"]
-        devices += [f"file,id=progress,path={tmp_path}/progress"]
-        devices += ["-device", "virtserialport,chardev=progress,name=bbot.progress"]
-        roots = (str(tmp_path / "get"), str(tmp_path / "put"))
-        with (
-            Server("127.0.0.1", 0, get_root=roots[0], put_root=roots[1]) as server,
-            machine(directory, server.port, *devices),
-        ):
-            complete = server.serve(PATIENCE, (tmp_path / "put" / "manifest").exists)
-            assert complete, (directory / "console.log").read_text()
-        result = parse((tmp_path / "put" / "manifest").read_bytes())[0]
-        return result, (tmp_path / "progress").read_text()
-
-    return perform
+    return lambda files: lone_machines.perform(bootstrapped[0], tmp_path, files)
 
 
 def test_a_task_is_built_and_its_result_uploaded(
     perform: Perform,
 ) -> None:
-    source = pack({"hello-1/bbot-build": (SCRIPT, 0o755)})
-    result, progress = perform({"manifest": TASK.encode(), "source.tar": source})
-    fields = [(pair.name, pair.value) for pair in result]
-    assert [name for name, _dummy in fields] == [
+    source = pack({"bbot-build": SCRIPT})
+    values, progress = perform({"manifest": TASK.encode(), "source.tar": source})
+    assert list(values) == [
         *("name", "version", "status"),
         *("configure-status", "update-status", "test-status"),
         *("configure-log", "update-log", "test-log"),
         "report",
     ]
-    values = dict(fields)
     assert (values["name"], values["version"]) == ("libhello", "1.2.3")
     assert values["status"] == values["update-status"] == "warning"
     assert values["configure-status"] == values["test-status"] == "success"
@@ -216,8 +113,7 @@ def test_a_task_is_built_and_its_result_uploaded(
 def test_a_task_that_cannot_be_read_is_abnormal(
     perform: Perform,
 ) -> None:
-    result, _dummy = perform({"manifest": b": 1\nname: x\nversion\n"})
-    values = {pair.name: pair.value for pair in result}
+    values, _dummy = perform({"manifest": b": 1\nname: x\nversion\n"})
     assert (values["name"], values["version"], values["status"]) == ("unknown", "0", "abnormal")
     assert "manifest:3: error: ':' expected after name" in values["configure-log"]
 
@@ -257,10 +153,9 @@ PROJECTS = {
 @pytest.mark.parametrize("driver", PROJECTS)
 def test_a_project_of_each_build_system(perform: Perform, driver: str) -> None:
     files = {"hello.c": PROGRAM, **PROJECTS[driver]} if driver != "python" else PROJECTS[driver]
-    source = pack({f"hello-1/{name}": (text, 0o644) for name, text in files.items()})
+    source = pack(files)
     task = TASK + "target-config: config.bbot.operations=configure,update,test,install\n"
-    result, _dummy = perform({"manifest": task.encode(), "source.tar": source})
-    values = {pair.name: pair.value for pair in result}
+    values, _dummy = perform({"manifest": task.encode(), "source.tar": source})
     assert values["status"] == "success", values
     assert f"driver: {driver}" in values["configure-log"]
     assert values["install-status"] == "success"

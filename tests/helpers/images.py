@@ -17,8 +17,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-BUILDER = ROOT / "roles" / "machine_image" / "files" / "builder"
-DEFAULTS = ROOT / "roles" / "machine_image" / "defaults" / "main.yml"
+ROLE = ROOT / "roles" / "machine_image"
+BUILDER = ROLE / "files" / "builder"
 CACHE = ROOT / ".cache" / "tests"
 
 # The id in the manifest of the image.
@@ -30,23 +30,38 @@ def tiny_image() -> Path:
     return _image("tiny", "96", "A tiny machine")
 
 
-def debian_image() -> Path:
-    """The same for the image with compilers. It takes minutes, and gigabytes, to build."""
-    packages = yaml.safe_load(DEFAULTS.read_text())["machine_image_packages"]
-    return _image("debian", "8192", "A Debian machine", *(f"--package={p}" for p in packages))
+def debian_image(*flavours: str) -> Path:
+    """The same for the image with compilers, of the default flavours unless some are named.
+
+    It takes minutes, and gigabytes, to build.
+    """
+    packages = flavour_packages(*flavours)
+    name = "-".join(["debian", *sorted(flavours)])
+    return _image("debian", "8192", "A Debian machine", *packages, name=name)
 
 
-def _image(variant: str, size: str, summary: str, *more: str) -> Path:
-    digest = hashlib.sha256()
+def flavour_packages(*flavours: str) -> list[str]:
+    """The builder's options for the packages of these flavours, else of the default ones."""
+    content = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    packages = set(content["__machine_image_common"])
+    for flavour in flavours or defaults["machine_image_flavours"]:
+        packages |= set(content["__machine_image_flavours"][flavour])
+    return [f"--package={package}" for package in sorted(packages)]
+
+
+def _image(variant: str, size: str, summary: str, *more: str, name: str = "") -> Path:
+    name = name or variant
+    digest = hashlib.sha256(" ".join(more).encode())
     files = [path for path in BUILDER.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     for path in sorted(files):
         digest.update(f"{path.relative_to(BUILDER)}\0".encode() + path.read_bytes())
-    image = CACHE / f"{variant}-{digest.hexdigest()[:12]}"
+    image = CACHE / f"{name}-{digest.hexdigest()[:12]}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.is_dir():
-            for former in CACHE.glob(f"{variant}-*"):
+            for former in CACHE.glob(f"{name}-{'?' * 12}"):
                 shutil.rmtree(former)
             facts = ["--name", variant, "--id", f"{variant}-1", "--summary", summary, *more]
             command = [sys.executable, str(BUILDER), "--variant", variant, "--disk-size", size]

@@ -12,8 +12,9 @@ import shlex
 import packages
 from programs import BuildError, run
 
-# Without these there is no machine: the boot stub's tools, and what the worker runs on.
-BASE = ("busybox-static", "ca-certificates", "python3")
+# Without these there is no machine: the boot stub's tools, what the worker runs on, and the names
+# of services and time zones, which no Debian system lacks.
+BASE = ("busybox-static", "ca-certificates", "netbase", "python3", "python3-yaml", "tzdata")
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -112,9 +113,33 @@ def install_guest_files(root: str, name: str) -> None:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(os.path.join(GUEST, source), target)
         os.chmod(target, 0o755)
-    with open(os.path.join(root, "etc", "hostname"), "w") as file:
-        file.write(name.replace("_", "-") + "\n")
     os.makedirs(os.path.join(root, "var/lib/bbot"), exist_ok=True)
+    for place, text in _configuration(name).items():
+        target = os.path.join(root, "etc", place)
+        if os.path.islink(target):
+            os.unlink(target)
+        with open(target, "w") as file:
+            file.write(text)
+
+
+def _configuration(name: str) -> dict[str, str]:
+    """Files of /etc that elsewhere an installer writes, by their names.
+
+    Packages are installed with the host's resolv.conf, whose servers a machine would wait for in
+    vain: it is left to DHCP.
+    """
+    hostname = re.sub("[^A-Za-z0-9.-]", "-", name)
+    return {
+        "hostname": f"{hostname}\n",
+        "hosts": (
+            f"127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n"
+            "::1\tlocalhost ip6-localhost ip6-loopback\n"
+            "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
+        ),
+        "resolv.conf": "",
+        # bbot-init writes one at each boot.
+        "machine-id": "",
+    }
 
 
 @contextlib.contextmanager

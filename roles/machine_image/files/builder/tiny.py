@@ -96,7 +96,8 @@ def _write_etc(etc: str) -> None:
     files = {
         "passwd": "root:x:0:0:root:/root:/bin/sh\nbuild:x:1000:1000:build:/home/build:/bin/sh\n",
         "group": "root:x:0:\ntty:x:5:\nbuild:x:1000:\n",
-        "hosts": "127.0.0.1 localhost\n",
+        # Without it the resolver asks name servers only.
+        "nsswitch.conf": "hosts: files dns\n",
     }
     for name, text in files.items():
         with open(os.path.join(etc, name), "w") as file:

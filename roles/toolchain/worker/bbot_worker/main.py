@@ -17,7 +17,7 @@ from .log import clean
 from .manifest import ManifestError, parse_manifests, serialize_manifest
 from .progress import Progress
 from .result import Result
-from .resume import come_to, renew_address
+from .resume import come_to, renew_address, renew_machine_id
 from .task import Task
 from .tftp import TFTP_HOST, TFTP_PORT, Tftp, TftpError
 
@@ -63,6 +63,7 @@ def work_off(tftp: Tftp, work: str, progress: Progress) -> Result:
         manifests = parse_manifests(get_task(tftp))
         if resumed:
             renew_address()
+            renew_machine_id()
         if len(manifests) != 1:
             raise WorkerError(f"one task manifest expected, not {len(manifests)}", "abnormal")
         task = Task(manifests[0])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import os
@@ -26,6 +27,7 @@ RNDADDENTROPY, RNDRESEEDCRNG = 0x40085203, 0x5207
 # Of the boot stub's DHCP client.
 DHCP_PID = "/run/udhcpc.pid"
 SIGUSR1 = 10  # The module signal is slow to import.
+MACHINE_ID = "/etc/machine-id"
 
 
 def come_to(tftp: Tftp) -> bool:
@@ -62,6 +64,13 @@ def mix_in(seed: bytes) -> None:
         fcntl.ioctl(device, RNDRESEEDCRNG)
     finally:
         os.close(device)
+
+
+def renew_machine_id() -> None:
+    """Take an id unlike that of every machine resumed from the same state. See machine-id(5)."""
+    with contextlib.suppress(FileNotFoundError), open(MACHINE_ID, "r+") as file:
+        file.write(os.urandom(16).hex() + "\n")
+        file.truncate()
 
 
 def renew_address() -> None:
