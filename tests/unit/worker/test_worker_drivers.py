@@ -120,30 +120,6 @@ def test_an_operation_that_a_driver_lacks_is_an_error(perform: Perform) -> None:
     assert "the cmake driver has no operation 'test-installed'" in outcome.logs["test-installed"]
 
 
-PYPROJECT = '[project]\nname = "hello"\nversion = "1"\n[tool.setuptools]\npy-modules = ["hello"]\n'
-UNITTEST = text(
-    """
-    import unittest
-
-    import hello
-
-
-    class TestHello(unittest.TestCase):
-        def test_it(self):
-            self.assertIn("site-packages", hello.__file__)
-    """
-)
-
-
-def test_python(perform: Perform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # The distribution's Python has setuptools.
-    files = {"pyproject.toml": PYPROJECT, "hello.py": "", "tests/test_hello.py": UNITTEST}
-    outcome = perform(files, ALL)
-    assert outcome.status == "success", outcome
-    assert "--no-build-isolation" in outcome.logs["update"]
-    assert "site-packages" not in outcome.logs["configure"].replace("--system-site-packages", "")
-
-
 SCRIPT = '#!/bin/sh\necho "$BBOT_NAME $BBOT_VERSION $BBOT_OPERATION: $*"\ntest $1 != test\n'
 
 

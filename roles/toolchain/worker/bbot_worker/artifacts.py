@@ -58,7 +58,7 @@ def collect(driver: Driver) -> dict[str, Any]:
                 packer.add(place, path)
         if not found and patterns:
             packer.warn(f"no artifact matches '{pattern}'")
-    if not patterns and os.path.isdir(job.prefix):
+    if not patterns and driver.brings_installed and os.path.isdir(job.prefix):
         for path in _match(job.prefix, "**"):
             packer.add(job.prefix, path)
     return packer.finish()

@@ -76,6 +76,11 @@ class Runner:
         self.pty = pty
         self.environment: dict[str, str] = {}
 
+    @property
+    def path(self) -> str:
+        """The PATH of commands."""
+        return _PATH if self.account.ids else os.environ.get("PATH", _PATH)
+
     def run(self, command: Command, scanner: Scanner | None = None) -> None:
         """Run it to its end; *scanner* sees the lines that it prints.
 
@@ -217,7 +222,7 @@ class Runner:
         base = {
             "HOME": self.account.home,
             "LANG": "C.UTF-8",
-            "PATH": _PATH if self.account.ids else os.environ.get("PATH", _PATH),
+            "PATH": self.path,
         }
         if self.pty:
             base["TERM"] = "xterm"

@@ -25,6 +25,70 @@ MAKEFILE = text(
     """
 )
 
+# A backend that takes a tenth of setuptools' time.
+PYTHON_BACKEND = text(
+    """
+    import os
+    import zipfile
+
+    INFO = "sample-1.2.dist-info"
+
+
+    def prepare_metadata_for_build_wheel(directory, config_settings=None):
+        os.mkdir(os.path.join(directory, INFO))
+        with open(os.path.join(directory, INFO, "METADATA"), "w") as file:
+            file.write("Metadata-Version: 2.1\\nName: sample\\nVersion: 1.2\\n")
+        with open(os.path.join(directory, INFO, "WHEEL"), "w") as file:
+            file.write("Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        return INFO
+
+
+    def build_wheel(directory, config_settings=None, metadata_directory=None):
+        prepare_metadata_for_build_wheel(directory)
+        name = "sample-1.2-py3-none-any.whl"
+        with zipfile.ZipFile(os.path.join(directory, name), "w") as wheel:
+            for file in ("METADATA", "WHEEL"):
+                wheel.write(os.path.join(directory, INFO, file), f"{INFO}/{file}")
+            files = [
+                os.path.join(folder, file)
+                for folder, _folders, files in os.walk("sample")
+                for file in files
+                if file.endswith(".py") and not folder.endswith("tests")
+            ]
+            files += [file for file in ["sample.py"] if os.path.exists(file)]
+            for file in files:
+                wheel.write(file)
+            record = "".join(f"{file},,\\n" for file in files)
+            wheel.writestr(f"{INFO}/RECORD", record)
+        return name
+    """
+)
+PYPROJECT = text(
+    """
+    [build-system]
+    requires = []
+    build-backend = "backend"
+    backend-path = ["."]
+    """
+)
+PYTHON = {"pyproject.toml": PYPROJECT, "backend.py": PYTHON_BACKEND, "sample.py": "ANSWER = 42\n"}
+FILL = "    with open('filled', 'wb') as file:\n        while True: file.write(bytes(1 << 16))\n"
+PYTHON_BODIES = {
+    "good": "    assert sample.ANSWER == 42\n",
+    "broken": "    assert sample.ANSWER == 41\n",
+    "crash": "    import os; os.kill(os.getpid(), 11)\n",
+    "hang": "    import time; time.sleep(600)\n",
+    "disk": FILL,
+}
+PYTEST = {
+    case: f"import sample\n\n\ndef test_answer():\n{body}" for case, body in PYTHON_BODIES.items()
+}
+UNITTEST = {
+    case: "import unittest\nimport sample\n\n\nclass TestSample(unittest.TestCase):\n"
+    f"  def test_answer(self):\n{body}"
+    for case, body in PYTHON_BODIES.items()
+}
+
 KINDS = {
     "cmake": Kind(
         files={"CMakeLists.txt": CMAKELISTS, "tests.c": C_TESTS["good"]},
@@ -45,5 +109,19 @@ KINDS = {
         tool="make",
         said={"none": "no tests were run: the makefile has no target check or test"},
         counts=None,
+    ),
+    "python-pytest": Kind(
+        files=PYTHON,
+        cases=cases("tests/test_sample.py", PYTEST, none={"conftest.py": ""}),
+        tool="python3",
+        flavour="python",
+        driver="python",
+    ),
+    "python-unittest": Kind(
+        files=PYTHON,
+        cases=cases("tests/test_sample.py", UNITTEST, none={"tests/test_sample.py": "x = 1\n"}),
+        tool="python3",
+        flavour="python",
+        driver="python",
     ),
 }

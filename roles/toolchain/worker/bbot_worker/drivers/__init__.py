@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 DRIVERS = {
     "script": "Script",
     "build2": "Build2",
+    "python": "Python",
     "cmake": "CMake",
     "meson": "Meson",
     "autotools": "Autotools",
-    "python": "Python",
     "make": "Make",
 }
 
@@ -81,6 +81,7 @@ def choose(task: Task, tree: Tree | None) -> Choice:
         reason = driver.detect(tree)
         if reason:
             found.append((driver, reason))
+    found.sort(key=lambda each: each[0].defers(tree))
     if not found:
         raise WorkerError(
             "no known build system in the sources: bring an executable 'bbot-build', a bbot.yml, "

@@ -69,6 +69,8 @@ class Driver:
     # What to bring home unless the task says otherwise: patterns of shell, with ``**``, in the
     # sources and in the folders ``build`` and ``reports``.
     artifacts: tuple[str, ...] = ()
+    # Whether what was installed is brought home, too, if there was an operation install.
+    brings_installed = True
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -78,6 +80,11 @@ class Driver:
     def detect(cls, tree: Tree) -> str:
         """Return what in the sources says that they are of this kind, empty if nothing does."""
         raise NotImplementedError
+
+    @classmethod
+    def defers(cls, tree: Tree) -> bool:
+        """Return whether any other kind that the sources look like is more likely to be meant."""
+        return False
 
     def check(self) -> None:
         """Raise WorkerError if the machine lacks what the kind needs."""
