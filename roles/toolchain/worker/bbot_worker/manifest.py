@@ -81,36 +81,30 @@ def parse_manifests(data: bytes) -> list[Pairs]:
 
 def _read_simple(line: str, lines: list[str], at: int) -> tuple[str, int]:
     """A value of one logical line; lines[at] is the next physical one."""
-    value = ""
-    continued = False
-    while line.endswith("\\") and not line.endswith("\\\\"):
-        # After a continuation a lone backslash stands for a newline.
-        value += "\n" if continued and line == "\\" else line[:-1]
-        if at == len(lines):
-            return value.rstrip(" \t"), at
-        line = lines[at]
+    pieces = []
+    while line.endswith("\\"):
+        pieces.append(line[:-1])
+        if line.endswith("\\\\") or at == len(lines):
+            line = ""
+            break
+        if lines[at] == "\\":  # After a continuation this stands for a newline.
+            pieces.append("\n")
+            at += 1
+        line = lines[at] if at < len(lines) else ""
         at += 1
-        continued = True
-    value += line[:-1] if line.endswith("\\\\") else line
-    return value.rstrip(" \t"), at
+    return "".join([*pieces, line]).rstrip(" \t"), at
 
 
 def _read_block(lines: list[str], at: int) -> tuple[str, int]:
     """A value of several lines up to a line that is a single backslash, or the end."""
-    value = separator = ""
-    while at < len(lines):
-        line = lines[at]
-        at += 1
-        if line == "\\" and (separator or not value):
-            break
-        value += separator
-        if line.endswith("\\") and not line.endswith("\\\\"):
-            value += line[:-1]
-            separator = ""
-        else:
-            value += line[:-1] if line.endswith("\\\\") else line
-            separator = "\n"
-    return value, at
+    end = at
+    while end < len(lines) and lines[end] != "\\":
+        end += 1
+    return _LINE_END_ESCAPE.sub("", "\n".join(lines[at:end])), end + 1
+
+
+# At the end of a line one backslash alone joins the next line; of several, the last one vanishes.
+_LINE_END_ESCAPE = re.compile(r"(?<!\\)\\(?:\n|\Z)|(?<=\\)\\(?=\n|\Z)")
 
 
 def serialize_manifest(pairs: Iterable[tuple[str, str]]) -> bytes:
