@@ -17,13 +17,20 @@ from typing import Any
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
+from ansible_collections.bbot.agent.plugins.module_utils._record_values import (
+    join_words,
+    split_words,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._records import Result
 from bbot_worker import VERSION, guest, main, sources
 from bbot_worker import perform as perform_module
 from bbot_worker.main import upload
 from bbot_worker.progress import Progress
 from bbot_worker.result import Result as WorkerResult
+from bbot_worker.task import split_words as worker_split_words
 from bbot_worker.tftp import TftpError
+from hypothesis import given
+from hypothesis import strategies as st
 
 Perform = Callable[..., Any]
 
@@ -389,3 +396,19 @@ class TestCommandLine:
         done = self.run(*arguments)
         assert (done.returncode, done.stdout) == (1, "")
         assert "bbot-worker" in done.stderr
+
+
+@given(st.text(st.sampled_from("ab \t\n\r'\"\\#$=é"), max_size=20))
+def test_words_are_those_of_the_agent(text: str) -> None:
+    try:
+        expected = split_words(text)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"[Nn]o closing quotation"):
+            worker_split_words(text)
+    else:
+        assert worker_split_words(text) == expected
+
+
+@given(st.lists(st.text(st.sampled_from("ab \n'\"\\#$="), max_size=8), max_size=5))
+def test_words_that_the_agent_joins_are_split_again(words: list[str]) -> None:
+    assert worker_split_words(join_words(words)) == words

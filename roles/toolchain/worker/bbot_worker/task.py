@@ -64,11 +64,9 @@ class Task:
 
         Raises WorkerError for what cannot be meant.
         """
-        import shlex
-
         text = self.value("target-config") or self.value("config")
         try:
-            words = shlex.split(text)
+            words = split_words(text)
         except ValueError as error:
             raise WorkerError(f"unreadable target-config '{text}': {error}") from None
         for word in words:
@@ -146,6 +144,19 @@ class Task:
                 yield ecmascript(pattern)
             except (re.error, OverflowError, RecursionError) as error:
                 log.note(f"warning-regex '{pattern}' of the task is not used: {error}")
+
+
+def split_words(text: str) -> list[str]:
+    """Split a value at blanks and newlines; quotes of both kinds hold all but themselves.
+
+    There are no escapes (libbutl's string_parser). Raises ValueError for a quote that is open.
+    """
+    import shlex
+
+    parser = shlex.shlex(text, posix=True)
+    parser.whitespace_split = True
+    parser.commenters = parser.escape = ""
+    return list(parser)
 
 
 def check_settings(names: Iterable[str]) -> None:

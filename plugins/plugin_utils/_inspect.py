@@ -1,0 +1,43 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Asking our worker how it would build some sources, before a machine is booted for them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+WORKER = Path(__file__).parents[2] / "roles" / "toolchain" / "worker"
+
+# Seconds. Looking at sources takes a fraction of one.
+_PATIENCE = 120
+
+
+def inspect(tree: str, words: str) -> dict[str, t.Any]:
+    """Return what the worker says of the folder or archive ``tree`` with a target-config.
+
+    `driver`, `reason` and `others`, or `error` with a sentence. With an empty ``tree`` it
+    looks at the target-config only.
+    """
+    # Isolated from the environment's Python paths; nothing is written beside the worker.
+    command = [sys.executable, "-I", "-B", str(WORKER), "--inspect", tree, "--config", words]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        said: dict[str, t.Any] = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return {"error": f"the sources in {tree} cannot be looked at: {error}"}
+    return said
