@@ -128,7 +128,6 @@ def _archive(path: str) -> TaskSource:
         version=versioned[2] if versioned else TaskSource.version,
         fields={"repository-url": f"tftp:{name}", "repository-type": "dir"},
         files={name: path},
-        tree=path,
         notes=[f"source: {path}"],
     )
 

@@ -36,9 +36,9 @@ python3 /run/ask || exec sleep 1000
         (sources.GOOD, Status.SUCCESS, None, "none", "doing update"),
         (sources.WARNING, Status.WARNING, None, "none", "warning: unused variable"),
         (sources.FAILING, Status.ERROR, "update", "task", "failed with exit status 3"),
-        (sources.CRASHING, Status.ABNORMAL, "update", "machine", "killed by signal SIGSEGV"),
+        (sources.CRASHING, Status.ERROR, "update", "task", "killed by signal SIGSEGV"),
     ],
-    ids=["success", "warning", "error", "abnormal"],
+    ids=["success", "warning", "error", "crash"],
 )
 def test_a_result_says_what_became_of_the_task(
     ready: BuildHost,
@@ -54,9 +54,12 @@ def test_a_result_says_what_became_of_the_task(
 
     assert (outcome.result.name, outcome.result.version) == ("hello", "1.0")
     assert outcome.result.status is status
-    operations = [each.operation for each in outcome.result.operations]
-    expected = ["configure", "update", "test"]
-    assert operations == (expected if failing is None else expected[: expected.index(failing) + 1])
+    operations = ["configure", "update", "test"]
+    assert [each.operation for each in outcome.result.operations] == operations
+    skipped = [] if failing is None else operations[operations.index(failing) + 1 :]
+    statuses = outcome.result.statuses
+    assert [name for name in operations if statuses[name] is Status.SKIP] == skipped
+    assert outcome.report.driver == "script"
     assert words in outcome.result.logs["update"]
     assert outcome.culprit == culprit
     assert (outcome.reason == "") == (culprit == "none")

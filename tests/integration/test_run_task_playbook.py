@@ -76,7 +76,7 @@ def test_a_yaml_task_with_a_source_live(ready: BuildHost, tmp_path: Path) -> Non
     home = results(tmp_path)
     assert f"results: {home}" in summary(output)
     assert {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()} == {
-        *("task.manifest", "result.manifest", "configure.log", "update.log"),
+        *("task.manifest", "result.manifest", "configure.log", "update.log", "report.json"),
         *("machine/console.log", "machine/progress.log", "machine/qemu.log"),
     }
     assert "gone on" in (home / "update.log").read_text()
@@ -101,8 +101,8 @@ def test_just_a_source_that_fails_from_the_playbooks_folder(
     status, output = run_playbook(tmp_path / "home", *command, "run_task.yml", cwd=PLAYBOOKS)
     assert status == 2, output
     home = results(tmp_path)
-    assert "my_package 0.0.1 on tiny: error (update error)" in summary(output)
-    words = f"my_package 0.0.1 has status error: update error; see {home}."
+    assert "my-package 0.0.1 on tiny: error (update error)" in summary(output)
+    words = f"my-package 0.0.1 has status error: update error; see {home}."
     assert words in " ".join(output.split())
     assert "hello.c:3: cannot go on" in (home / "update.log").read_text()
     assert "update: error" in summary(output)
@@ -150,8 +150,8 @@ def test_check_mode_performs_nothing(ready: BuildHost, tmp_path: Path) -> None:
     ("variables", "words"),
     [
         ({}, "Say what to build: -e task=FILE for a task manifest or a YAML file, or -e source="),
-        ({"task": "none.yml"}, "There is no task file {cwd}/none.yml."),
-        ({"source": "none"}, "There is no folder {cwd}/none to build."),
+        ({"task": "none.yml"}, "There is no task file {cwd}/none.yml to be read: "),
+        ({"source": "none"}, "there is no folder or file {cwd}/none to build."),
         (
             {"task": {"name": "x", "version": "1", "repositry_url": "x", "machine": "tiny"}},
             "repositry-url",
@@ -162,14 +162,28 @@ def test_check_mode_performs_nothing(ready: BuildHost, tmp_path: Path) -> None:
         ),
         ({"task": "words.yml"}, "words.yml is neither a task manifest nor a YAML mapping"),
         ({"task": "bad.manifest"}, "bad.manifest:3:8: error: ':' expected after name"),
+        ({"source": "plain"}, "no known build system in the sources: bring an executable"),
+        ({"source": "plain", "driver": "cmke"}, "unknown driver 'cmke': did you mean 'cmake'?"),
+        (
+            {"source": "plain", "settings": "job=2"},
+            "unknown setting config.bbot.job in the task's target-config: did you mean "
+            "config.bbot.jobs?",
+        ),
+        ({"source": "plain", "settings": {"jobs": 0}}, "config.bbot.jobs=0: not a positive whole"),
+        ({"source": "plain", "config": "'open"}, "''open' cannot be split into words"),
+        ({"source": "plain", "operatons": "update"}, "unknown variable 'operatons': did you mean"),
+        ({"source": "words.yml"}, "words.yml is neither a folder, nor an archive"),
+        ({"source": "broken.dsc"}, "broken.dsc names hello.tar.gz, which is not beside it"),
     ],
-    ids=["nothing", "no file", "no folder", "wrong field", "no machine", "words", "bad manifest"],
 )
 def test_a_mistake_is_told_in_a_sentence(
     ready: BuildHost, tmp_path: Path, variables: dict[str, t.Any], words: str
 ) -> None:
     (tmp_path / "words.yml").write_text("just some words\n")
     (tmp_path / "bad.manifest").write_text(": 1\nname: x\nversion\n")
+    (tmp_path / "broken.dsc").write_text("Source: hello\nFiles:\n 0123 45 hello.tar.gz\n")
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "README").write_text("No build system.\n")
     status, output = run_playbook(
         tmp_path / "home",
         *arguments(ready, tmp_path, **variables),
@@ -182,4 +196,41 @@ def test_a_mistake_is_told_in_a_sentence(
     assert "Traceback" not in output
     if words == "repositry-url":
         assert "repository-url" in output
+    # It is told before a machine is booted, and nothing stays.
+    assert "[localhost] phase" not in output
+    assert list((tmp_path / "home").glob("**/bbot-source.*")) == []
     assert not (tmp_path / "results").exists()
+
+
+def test_options_without_a_task_file(ready: BuildHost, tmp_path: Path) -> None:
+    """A real runner's tests are counted, and what was made comes home."""
+    source = tmp_path / "été"
+    (source / "tests").mkdir(parents=True)
+    script = (
+        "import unittest\nclass Test(unittest.TestCase):\n    def test_a(self): pass\n"
+        "    def test_b(self): self.assertEqual(1, 2)\n"
+    )
+    (source / "tests" / "test_it.py").write_text(script)
+    sources.make_source(source, 'echo made > made.txt; mkdir -p out; echo "$1" > out/x.log\n')
+    command = arguments(
+        ready,
+        tmp_path,
+        source=str(source),
+        operations="update,test",
+        test_command="python3 -m unittest discover -v tests",
+        artifacts="made.txt,out/**",
+        bbot_fail_on="never",
+    )
+    status, output = run_playbook(tmp_path / "home", *command, str(PLAYBOOKS / "run-task.yml"))
+    assert status == 0, output
+    told = " ".join(summary(output).split())
+    assert "ete 0.0.1 on tiny: error (test error)" in told
+    assert "test: error, 1 passed, 1 failed" in told
+    assert "first failure: test_b" in told
+    assert "artifact: made.txt (5 bytes, sha256 " in told
+    home = results(tmp_path)
+    assert (home / "artifacts" / "made.txt").read_text() == "made\n"
+    assert (home / "artifacts" / "out" / "x.log").read_text() == "update\n"
+    report = json.loads((home / "report.json").read_text())
+    assert report["tests"]["test"]["failed"] == 1
+    assert {each["path"] for each in report["artifacts"]} == {"made.txt", "out/x.log"}

@@ -7,22 +7,34 @@ from __future__ import annotations
 
 import json
 
-from .drivers import choose
+from .drivers import choose, driver_named
 from .drivers.tree import Tree
 from .errors import WorkerError
 from .task import Task
 
+TYPE_CHECKING = False  # The module typing is slow to import.
+if TYPE_CHECKING:
+    from typing import Any
 
-def inspect(directory: str, configuration: str) -> str:
-    """Return JSON about the sources in *directory* with this target-config.
 
-    ``driver`` and the ``reason`` for it, ``others`` that are possible; or an ``error``.
+def inspect(path: str, configuration: str) -> str:
+    """Return JSON about the sources in the directory *path* with this target-config.
+
+    ``driver`` and the ``reason`` for it, ``others`` that are possible; or an ``error``. With an
+    empty *path* the target-config alone is checked.
     """
     task = Task([("name", "x"), ("version", "0"), ("target-config", configuration)])
     try:
         task.read_configuration()
-        choice = choose(task, Tree(directory))
+        wanted = task.settings.get("driver") or "auto"
+        if wanted != "auto":
+            driver_named(wanted)
+        return json.dumps(_look(task, path) if path else {})
     except WorkerError as error:
         return json.dumps({"error": str(error)})
+
+
+def _look(task: Task, path: str) -> dict[str, Any]:
+    choice = choose(task, Tree(path))
     others = [{"driver": name, "reason": reason} for name, reason in choice.others]
-    return json.dumps({"driver": choice.driver.name, "reason": choice.reason, "others": others})
+    return {"driver": choice.driver.name, "reason": choice.reason, "others": others}
