@@ -197,7 +197,7 @@ def _git_files(folder: str, packed: Packed, below: str = "") -> list[str]:
 
 def _all_files(folder: str, packed: Packed) -> list[str]:
     """All files, links and empty folders but for products and what is ignored."""
-    left = _ignored(folder)
+    left = _ignored(folder, packed)
     names: list[str] = []
     for place, folders, files in os.walk(folder):
         here = os.path.relpath(place, folder)
@@ -238,7 +238,7 @@ def _keep_wanted(folder: str, packed: Packed, names: list[str]) -> None:
         names.append(name.rstrip("/"))
 
 
-def _ignored(folder: str) -> set[str]:
+def _ignored(folder: str, packed: Packed) -> set[str]:
     """What our list and the folder's own ignore file leave out, as git understands them."""
     with tempfile.TemporaryDirectory(prefix="bbot-ignore.") as place, _products() as products:
         try:
@@ -251,6 +251,7 @@ def _ignored(folder: str) -> set[str]:
         except SourceError as error:
             if os.path.exists(os.path.join(folder, IGNORE_FILE)):
                 raise SourceError(f"{IGNORE_FILE} needs git on this machine: {error}") from error
+            packed.warnings.append(f"products of builds are packed, too: {error}")
             return set()
     return {os.path.normpath(name) for name in _split(listed)}
 

@@ -151,7 +151,7 @@ def test_check_mode_performs_nothing(ready: BuildHost, tmp_path: Path) -> None:
     [
         ({}, "Say what to build: -e task=FILE for a task manifest or a YAML file, or -e source="),
         ({"task": "none.yml"}, "There is no task file {cwd}/none.yml to be read: "),
-        ({"source": "none"}, "there is no folder or file {cwd}/none to build."),
+        ({"source": "none"}, "here is no folder or file {cwd}/none to build."),
         (
             {"task": {"name": "x", "version": "1", "repositry_url": "x", "machine": "tiny"}},
             "repositry-url",

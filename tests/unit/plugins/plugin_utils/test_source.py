@@ -195,7 +195,15 @@ def test_history_that_cannot_be_had_is_told(tree: Path) -> None:
     write(empty, **{"setup.py": "use_scm_version"})
     git(empty, "init", "--quiet")
     git(empty, "add", "--all")
-    packed, members = pack(empty)
+    assert {"setup.py", ".git/HEAD"} <= set(pack(empty)[1])
+
+
+def test_a_repository_that_is_damaged_is_told(tree: Path) -> None:
+    write(tree, **{"setup.py": "use_scm_version"})
+    commit(tree)
+    for path in (tree / ".git" / "objects").glob("??/*"):
+        path.unlink()
+    packed, members = pack(tree)
     assert set(members) == {"setup.py"}
     assert packed.warnings[0].startswith("the build asks git, but: git ")
 
@@ -224,7 +232,7 @@ def test_links_modes_and_odd_names(tree: Path) -> None:
     script.chmod(0o755)
     (tree / os.fsdecode(b"lat\xefn1")).write_text("x")
     os.link(script, tree / "same")
-    packed, members = pack(tree)
+    members = pack(tree)[1]
     assert members["dangling"].linkname == "/usr/share/misc/nothing"
     assert members["loop"].issym()
     assert members["s p\nace ü"].mode == 0o755
@@ -293,6 +301,7 @@ def test_without_git(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tree.parent))
     packed, members = pack(tree)
     assert set(members) == {"a.c", "b.o"}
+    assert packed.warnings[0].startswith("products of builds are packed, too: cannot run git")
     write(tree, **{".bbotignore": "x"})
     with pytest.raises(
         SourceError, match=r"\.bbotignore needs git on this machine: cannot run git"
