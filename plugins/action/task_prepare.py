@@ -102,7 +102,7 @@ class ActionModule(ActionBase):
             try:
                 source = find_source(options["source"], directory, folder)
             except SourceError as error:
-                raise AnsibleActionFail(f"{error}.") from error
+                raise AnsibleActionFail(f"{error}.") from None
             task = {"name": source.name, "version": source.version, **task}
             task = {name: value for name, value in task.items() if _dashed(name) not in _REPOSITORY}
             task |= source.fields
@@ -149,14 +149,14 @@ def _read_task(given: t.Any, directory: str) -> dict[str, t.Any]:
             with open(where, encoding="utf-8-sig") as file:
                 text = file.read()
         except (OSError, UnicodeError) as error:
-            raise AnsibleActionFail(f"There is no task file {where} to be read: {error}") from error
+            raise AnsibleActionFail(f"There is no task file {where} to be read: {error}") from None
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     try:
         if lines and lines[0].lstrip().startswith(":"):
             return _fields(Task.parse(text, where))
         content = yaml.safe_load(text)
     except (ManifestError, yaml.YAMLError, RecursionError) as error:
-        raise AnsibleActionFail(f"{where} cannot be read: {error}") from error
+        raise AnsibleActionFail(f"{where} cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise AnsibleActionFail(
             f"{where} is neither a task manifest nor a YAML mapping of a task's fields."
@@ -198,7 +198,7 @@ def _split(text: str) -> list[str]:
     try:
         return split_words(text)
     except ValueError as error:
-        raise AnsibleActionFail(f"'{text}' cannot be split into words: {error}") from error
+        raise AnsibleActionFail(f"'{text}' cannot be split into words: {error}") from None
 
 
 def _settings(given: t.Any) -> dict[str, str]:

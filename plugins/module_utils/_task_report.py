@@ -47,12 +47,14 @@ class TaskReport:
     """A report that has the right form.
 
     ``tests`` has for each operation that ran tests the numbers `passed`, `failed` and
-    `skipped`, and perhaps `first_failure` with `name` and `text`. ``uploads`` are the files
-    that must have arrived, ``artifacts`` what is in them.
+    `skipped`, and perhaps `first_failure` with `name` and `text`. ``warnings`` has the
+    first line that made an operation one with warnings. ``uploads`` are the files that must
+    have arrived, ``artifacts`` what is in them.
     """
 
     driver: str = ""
     tests: dict[str, dict[str, t.Any]] = dataclasses.field(default_factory=dict)
+    warnings: dict[str, str] = dataclasses.field(default_factory=dict)
     artifacts: tuple[ReportedFile, ...] = ()
     uploads: tuple[ReportedFile, ...] = ()
 
@@ -72,9 +74,13 @@ def read_report(text: str) -> TaskReport:
     if not isinstance(content, dict):
         raise ReportError("it is not an object")
     tests = _of_kind(content.get("tests", {}), dict, "tests")
+    warnings = _of_kind(content.get("warnings", {}), dict, "warnings")
     return TaskReport(
         driver=_text(content.get("driver", ""), "driver"),
         tests={_text(name, "an operation"): _tests(counts) for name, counts in tests.items()},
+        warnings={
+            _text(name, "an operation"): _text(line, "a line") for name, line in warnings.items()
+        },
         artifacts=_files(content.get("artifacts", []), "artifacts", "path"),
         uploads=_files(content.get("uploads", []), "uploads", "name"),
     )

@@ -196,6 +196,10 @@ report:
           failed: 1
           skipped: 7
           first_failure: {name: "tests.test_url::test_port", text: "assert 80 == 8080"}
+    warnings:
+      description: For each operation with warnings the first line that made it one.
+      type: dict
+      sample: {update: "hello.c:3:5: warning: unused variable 'x'"}
     artifacts:
       description:
         - What was built and brought home. The files are in C(artifacts) in the folder RV(logs), by these paths.

@@ -72,8 +72,7 @@ def _stage(driver: Driver) -> str:
     try:
         driver.stage(place)
     except WorkerError as error:
-        driver.note(f"warning: nothing is installed for the artifacts: {error}")
-        driver.job.runner.log.warned = True
+        driver.job.runner.log.warn(f"nothing is installed for the artifacts: {error}")
     finally:
         driver.job.runner.account.end_processes()
     return place
@@ -121,8 +120,7 @@ class _Packer:
         self._refused = 0
 
     def warn(self, text: str) -> None:
-        self._driver.note(f"warning: {text}")
-        self._driver.job.runner.log.warned = True
+        self._driver.job.runner.log.warn(text)
 
     def add(self, place: str, path: str) -> None:
         """Add a file of the build's, if it is one: links, devices and odd names stay behind."""

@@ -87,6 +87,7 @@ class Log:
         self.limit = limit - 200  # Room for the note about what is missing.
         self.warnings = list(warnings)
         self.warned = False
+        self.first_warning = ""
         self.progress = progress or Progress()
         self.watcher: Callable[[str], None] | None = None
         self.rest = b""
@@ -147,13 +148,24 @@ class Log:
             )
         return "\n".join(lines + self.tail[self.tail_start :])
 
+    def warn(self, text: str) -> None:
+        """A line of our own that makes the operation one with warnings."""
+        self.note(f"warning: {text}")
+        if not self.warned:
+            self.warned, self.first_warning = True, text
+
+    def _look_for_warning(self, text: str, lines: list[str]) -> None:
+        if self.warnings or BUILTIN_WARNING.search(text):
+            for line in lines:
+                if any(each.search(line) for each in (BUILTIN_WARNING, *self.warnings)):
+                    self.warned, self.first_warning = True, line
+                    return
+
     def _add(self, text: str, watch: bool = True) -> None:
         self.progress.show(text)
         lines = text.split("\n")
         if watch and not self.warned:
-            self.warned = BUILTIN_WARNING.search(text) is not None or any(
-                pattern.search(line) for pattern in self.warnings for line in lines
-            )
+            self._look_for_warning(text, lines)
         if self.watcher is not None and watch:
             for line in lines:
                 self.watcher(line)

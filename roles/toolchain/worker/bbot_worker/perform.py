@@ -108,6 +108,8 @@ class _Site:
             self._note_tests(operation, log)
             if is_last or is_worse(status, "warning"):
                 self._bring_home(self._driver)
+        if log.warned:
+            self._result.report.setdefault("warnings", {})[operation] = log.first_warning[:500]
         return "warning" if status == "success" and log.warned else status
 
     def _judge_tests(self, operation: str, log: Log) -> None:
@@ -116,8 +118,7 @@ class _Site:
             return
         tests = self._driver.tests
         if tests.missing:
-            log.note(f"warning: no tests were run: {tests.missing}")
-            log.warned = True
+            log.warn(f"no tests were run: {tests.missing}")
         elif tests.counts is not None and tests.counts.failed:
             raise WorkerError("tests failed, though the command that ran them says otherwise")
 
@@ -148,8 +149,7 @@ class _Site:
         try:
             report.update(collect(driver))
         except (OSError, ValueError) as error:
-            driver.note(f"warning: the artifacts cannot be packed: {error}")
-            driver.job.runner.log.warned = True
+            driver.job.runner.log.warn(f"the artifacts cannot be packed: {error}")
 
 
 def _prepare(task: Task, work: str, tftp: Tftp, runner: Runner) -> Driver:

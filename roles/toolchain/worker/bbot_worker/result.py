@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Result:
     """The result of a task, as far as it has come.
 
-    ``report`` is what bbot's manifests have no field for (driver, tests, artifacts); the agent
-    takes it out before it hands the result on.
+    ``report`` is what bbot's manifests have no field for (driver, tests, warnings, artifacts); the
+    agent takes it out before it hands the result on.
     """
 
     def __init__(self) -> None:
