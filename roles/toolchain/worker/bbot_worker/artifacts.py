@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from .drivers.base import Driver
+    from .drivers.base import Driver, Job
 
 FILE = "upload.tar"
 INSTALL = "install"
@@ -51,11 +51,9 @@ def collect(driver: Driver) -> dict[str, Any]:
     packer = _Packer(driver)
     for pattern in patterns or driver.artifacts:
         found = 0
-        places = [staged or job.prefix] if pattern == INSTALL else [job.source, job.work]
-        for place in places:
-            for path in _match(place, "**" if pattern == INSTALL else pattern):
-                found += 1
-                packer.add(place, path)
+        for place, path in _find(job, pattern, staged or job.prefix):
+            found += 1
+            packer.add(place, path)
         if not found and patterns:
             packer.warn(f"no artifact matches '{pattern}'")
     if not patterns and driver.brings_installed and os.path.isdir(job.prefix):
@@ -78,11 +76,25 @@ def _stage(driver: Driver) -> str:
     return place
 
 
-def _match(place: str, pattern: str) -> Iterator[str]:
-    """The files below *place* that match, relative to it; links to folders are not followed."""
+def _find(job: Job, pattern: str, installed: str) -> Iterator[tuple[str, str]]:
+    """The files that match in the sources, or below the work directory; places and paths."""
+    if pattern == INSTALL:
+        yield from ((installed, path) for path in _match(installed, "**"))
+        return
+    yield from ((job.source, path) for path in _match(job.source, pattern))
+    yield from ((job.work, path) for path in _match(job.work, pattern, ("build", "reports")))
+
+
+def _match(place: str, pattern: str, only: tuple[str, ...] = ()) -> Iterator[str]:
+    """The files below *place* that match, relative to it; links to folders are not followed.
+
+    With *only* no other folders in it are looked into.
+    """
     expression = re.compile(translate(pattern))
     for folder, folders, names in os.walk(place):
         folders.sort()
+        if folder == place and only:
+            folders[:] = [name for name in folders if name in only]
         for name in sorted(names):
             path = os.path.relpath(os.path.join(folder, name), place)
             if expression.fullmatch(path):
