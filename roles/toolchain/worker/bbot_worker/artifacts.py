@@ -32,6 +32,8 @@ INSTALL = "install"
 SIZE_MOST = 192 << 20
 FILES_MOST = 2000
 _NAME_MOST = 200
+# The folders of the work directory that drivers build in.
+_OURS = ("build", "dist", "reports")
 
 
 def collect(driver: Driver) -> dict[str, Any]:
@@ -81,8 +83,8 @@ def _find(job: Job, pattern: str, installed: str) -> Iterator[tuple[str, str]]:
     if pattern == INSTALL:
         yield from ((installed, path) for path in _match(installed, "**"))
         return
+    yield from ((job.work, path) for path in _match(job.work, pattern, _OURS))
     yield from ((job.source, path) for path in _match(job.source, pattern))
-    yield from ((job.work, path) for path in _match(job.work, pattern, ("build", "reports")))
 
 
 def _match(place: str, pattern: str, only: tuple[str, ...] = ()) -> Iterator[str]:
