@@ -173,9 +173,10 @@ more_hosts()
 }
 
 install_packages \
-  atftp btrfs-progs busybox-static cmake cpio curl dnsmasq-base dpkg-dev e2fsprogs g++ gcc git iproute2 kmod libc6-dev make \
-  mmdebstrap mount nftables openssh-client openssh-server procps python3-pip python3-setuptools python3-venv python3-wheel \
-  qemu-system-x86 seabios shellcheck systemd-container tftp-hpa tftpd-hpa util-linux xz-utils
+  atftp autoconf automake btrfs-progs busybox-static cmake cpio curl dnsmasq-base dpkg-dev e2fsprogs g++ gcc git \
+  iproute2 kmod libc6-dev libmodule-build-perl libtool make meson mmdebstrap mount nftables ninja-build openssh-client \
+  openssh-server perl pkg-config procps python3-pip python3-pytest python3-setuptools python3-venv python3-wheel \
+  python3-yaml qemu-system-x86 scons seabios shellcheck systemd-container tftp-hpa tftpd-hpa util-linux xz-utils
 scripts/setup.sh dev
 
 case $what in

@@ -75,7 +75,9 @@ def _stage(driver: Driver) -> str:
         driver.job.runner.log.warn(f"nothing is installed for the artifacts: {error}")
     finally:
         driver.job.runner.account.end_processes()
-    return place
+    # What respects DESTDIR puts the prefix below it.
+    inner = place + driver.job.prefix
+    return inner if os.path.isdir(inner) else place
 
 
 def _find(job: Job, pattern: str, installed: str) -> Iterator[tuple[str, str]]:

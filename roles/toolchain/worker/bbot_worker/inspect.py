@@ -35,6 +35,10 @@ def inspect(path: str, configuration: str) -> str:
 
 
 def _look(task: Task, path: str) -> dict[str, Any]:
-    choice = choose(task, Tree(path))
+    tree = Tree(path)
+    if task.settings.get("subfolder"):
+        tree = tree.within(task.settings["subfolder"])
+    choice = choose(task, tree)
+    choice.driver.review(tree, task)
     others = [{"driver": name, "reason": reason} for name, reason in choice.others]
     return {"driver": choice.driver.name, "reason": choice.reason, "others": others}

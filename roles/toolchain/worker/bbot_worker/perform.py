@@ -102,6 +102,10 @@ class _Site:
         except WorkerError as error:
             status = error.status
             self._explain(error, log, guest)
+            # Of tests that fail another way to build would say the same.
+            if self._driver is not None and operation in ("configure", "update"):
+                for line in self._driver.alternatives:
+                    log.note(line)
         finally:
             self._account.end_processes()
         if self._driver is not None:
@@ -163,6 +167,8 @@ def _prepare(task: Task, work: str, tftp: Tftp, runner: Runner) -> Driver:
         task.settings.get("driver") == "build2" and not task.repository[0].startswith("tftp:")
     )
     source = "" if by_bpkg else fetch_source(task, work, tftp, runner)
+    if source and task.settings.get("subfolder"):
+        source = Tree(source).within(task.settings["subfolder"]).path
     choice = choose(task, Tree(source) if source else None)
     for line in choice.describe().split("\n"):
         runner.log.note(line)
@@ -171,6 +177,7 @@ def _prepare(task: Task, work: str, tftp: Tftp, runner: Runner) -> Driver:
         if asked:
             raise WorkerError(f"the task asks for what only build2 can do here: {asked}")
     driver = choice.driver(Job(task, source, work, runner))
+    driver.alternatives = choice.alternatives
     driver.check()
     return driver
 

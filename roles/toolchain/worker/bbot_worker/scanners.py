@@ -112,9 +112,17 @@ class Unittest(Scanner):
 class Automake(Scanner):
     """automake's test suites, parallel (``# PASS:  7``) or serial (``All 7 tests passed``)."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # The log of a suite has the same numbers, and is printed, too, if something failed.
+        self._in_summary = False
+
     def feed(self, line: str) -> None:
+        if line.startswith("Testsuite summary"):
+            self._in_summary = True
         numbers = re.match(r"# (PASS|SKIP|XFAIL|FAIL|XPASS|ERROR): +(\d+)$", line)
-        if numbers:
+        if numbers and self._in_summary:
+            self._in_summary = numbers[1] != "ERROR"
             kind, number = numbers[1], int(numbers[2])
             self.add(
                 passed=number if kind in ("PASS", "XFAIL") else 0,
@@ -149,6 +157,9 @@ class Tap(Scanner):
         if line == "Result: NOTESTS":
             self.counts = Counts()
             return
+        failure = re.match(r"#\s+Failed test(?: '(.+)')?", line)
+        if failure:
+            self.fail(failure[1] or line, line)
         summary = re.match(r"\s+Failed tests?(?: number\(s\))?:\s+([\d, -]+)", line)
         if summary:
             self._seen.failed += _how_many(summary[1])
@@ -179,7 +190,7 @@ def meson() -> Scanner:
     """meson test's table at the end; each line is a number of its own."""
     return Summary(
         r"^(?:Ok|Expected Fail|Fail|Unexpected Pass|Skipped|Timeout): +\d+\s*$",
-        failure=r"^ *\d+/\d+ (.+?) +(?:FAIL|ERROR|TIMEOUT)\b",
+        failure=r"^ *\d+/\d+ (.+?) +(?:FAIL|ERROR|TIMEOUT|UNEXPECTEDPASS)\b",
         passed=r"^(?:Ok|Expected Fail): +(\d+)",
         failed=r"^(?:Fail|Unexpected Pass|Timeout): +(\d+)",
         skipped=r"^Skipped: +(\d+)",

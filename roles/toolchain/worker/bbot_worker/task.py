@@ -26,6 +26,7 @@ SETTINGS = {
     "index": "the address of a package index that is reachable from the machine",
     "jobs": "how many jobs at once",
     "operations": "what to do, with commas between",
+    "preset": "the configure preset of CMake's, or 'none'",
     "pty": "'yes' for a terminal instead of a pipe",
     "script": "the executable of the driver 'script'",
     "subfolder": "where in the sources the project is",

@@ -187,10 +187,12 @@ def test_pytest_is_not_replaced_by_a_runner_that_finds_nothing(
     assert outcome.statuses == {"configure": "success", "update": "success", "test": "error"}
     assert (
         "error: the tests cannot be run: this machine lacks pytest "
-        "(tests/test_sample.py has functions that test) (pytest is Debian's python3-pytest); "
+        "(tests/test_sample.py has functions that test): "
         "name a wheelhouse (config.bbot.wheelhouse=FOLDER of the sources)"
     ) in outcome.logs["test"]
-    assert "images of the flavour 'python' have pytest" in outcome.logs["test"]
+    assert (
+        "pytest is Debian's python3-pytest; images of the flavour 'python' have pytest"
+    ) in outcome.logs["test"]
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
@@ -247,8 +249,8 @@ def tree(path: Path, files: dict[str, str]) -> Tree:
         ({"setup.py": "# nothing\n", "Makefile": "all:\n"}, "make"),
         ({"pyproject.toml": PYPROJECT, "Makefile": "all:\n"}, "python"),
         ({"setup.py": "setup()\n", "Makefile": "all:\n"}, "python"),
-        ({"setup.py": "setup()\n", "CMakeLists.txt": ""}, "cmake"),
-        ({"pyproject.toml": PYPROJECT, "CMakeLists.txt": ""}, "python"),
+        ({"setup.py": "setup()\n", "CMakeLists.txt": "project(x)\n"}, "cmake"),
+        ({"pyproject.toml": PYPROJECT, "CMakeLists.txt": "project(x)\n"}, "python"),
         ({"pyproject.toml": PYPROJECT, "meson.build": "project('a')\n"}, "python"),
     ],
 )
@@ -277,6 +279,13 @@ def test_what_is_required_to_build_is_honoured(perform: Perform, requires: str, 
     outcome = perform({**FILES, "pyproject.toml": PYPROJECT.replace("[]", requires)})
     assert outcome.statuses == {"configure": "error", "update": "skip", "test": "skip"}
     assert re.search(said, outcome.logs["configure"]), outcome
+
+
+def test_what_is_written_for_a_newer_setuptools_is_said(perform: Perform) -> None:
+    licensed = WITH_SETUPTOOLS.replace("[tool.", 'license = "MIT"\n[tool.')
+    outcome = perform({**FILES, "pyproject.toml": licensed})
+    assert outcome.statuses["configure"] == "error"
+    assert "error: sample needs setuptools>=77 (this machine has " in outcome.logs["configure"]
 
 
 def test_a_wrong_version_is_an_error(perform: Perform) -> None:
@@ -365,24 +374,30 @@ def test_an_index_that_does_not_answer(perform: Perform) -> None:
     [
         (
             {"pytest.ini": "[pytest]\naddopts = --cov=sample\n"},
-            "this machine lacks pytest-cov, whose option --cov=sample the project gives to pytest "
-            "(pytest-cov is Debian's python3-pytest-cov)",
+            "this machine lacks pytest-cov, whose option --cov=sample the project gives to pytest: "
+            "name a wheelhouse",
         ),
         (
             {"pytest.ini": "[pytest]\nrequired_plugins = pytest-nosuch\n"},
             "this machine lacks pytest-nosuch, which the project requires of pytest",
         ),
         ({"pytest.ini": "[pytest]\nminversion = 999\n"}, "this machine lacks pytest-999"),
-        (
-            {"tests/test_sample.py": "import nosuch\n" + TESTS},
-            "this machine lacks the module nosuch, which the tests import",
-        ),
     ],
 )
 def test_what_the_tests_lack_is_named(perform: Perform, files: dict[str, str], said: str) -> None:
     outcome = perform({**FILES, **files})
     assert outcome.statuses["test"] == "error"
     assert f"error: the tests cannot be run: {said}" in outcome.logs["test"]
+
+
+@pytest.mark.parametrize("tests", [TESTS, UNITTEST])
+def test_a_module_that_the_tests_lack_is_named(perform: Perform, tests: str) -> None:
+    outcome = perform({**FILES, "tests/test_sample.py": f"import nosuch\n{tests}"})
+    assert outcome.statuses["test"] == "error"
+    assert (
+        "error: the tests import the module nosuch, which this machine does not have"
+        in (outcome.logs["test"])
+    )
 
 
 @pytest.mark.parametrize(

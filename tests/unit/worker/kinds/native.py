@@ -25,6 +25,32 @@ MAKEFILE = text(
     """
 )
 
+MESON_BUILD = "project('sample', 'c')\nprogram = executable('tests', 'tests.c')\n"
+MESON_BUILD += "test('tests', program)\n"
+SCONSTRUCT = "program = Program('tests', 'tests.c')\n"
+SCONSTRUCT += "AlwaysBuild(Alias('test', program, './tests'))\n"
+BBOT_BUILD = "#!/bin/sh -e\ncase $1 in\nupdate) cc -o tests tests.c ;;\ntest) ./tests ;;\nesac\n"
+MAKEFILE_PL = "use ExtUtils::MakeMaker; WriteMakefile(NAME => 'Sample', VERSION => '1');\n"
+BUILD_PL = text(
+    """
+    use Module::Build;
+    Module::Build->new(module_name => 'Sample', dist_version => '1', dist_abstract => 'x',
+      dist_author => 'x', license => 'perl')->create_build_script;
+    """
+)
+PERL_BODIES = {
+    "good": "ok(1);",
+    "broken": "is(41, 42, 'answer');",
+    "crash": "kill 'SEGV', $$;",
+    "hang": "sleep 600;",
+    "disk": "open my $file, '>', 'filled'; $file->autoflush;"
+    " while (print $file 'x' x 65536) {} die $!;",
+}
+PERL_TESTS = {
+    case: f"use Test::More tests => 1; use IO::Handle; {body}\n"
+    for case, body in PERL_BODIES.items()
+}
+
 # A backend that takes a tenth of setuptools' time.
 PYTHON_BACKEND = text(
     """
@@ -109,6 +135,63 @@ KINDS = {
         tool="make",
         said={"none": "no tests were run: the makefile has no target check or test"},
         counts=None,
+    ),
+    "configure": Kind(
+        files={
+            "configure": "#!/bin/sh\ncp Makefile.in Makefile\n",
+            "Makefile.in": MAKEFILE,
+            "tests.c": C_TESTS["good"],
+        },
+        cases=cases("tests.c", C_TESTS, none={"Makefile.in": "all: tests\n"}),
+        tool="make",
+        said={"none": "no tests were run: the makefile has no target check or test"},
+        counts=None,
+    ),
+    "autotools": Kind(
+        files={
+            "configure.ac": "AC_INIT([sample], [1])\nAM_INIT_AUTOMAKE([foreign])\nAC_PROG_CC\n"
+            "AC_CONFIG_FILES([Makefile])\nAC_OUTPUT\n",
+            "Makefile.am": "check_PROGRAMS = tests\nTESTS = tests\n",
+            "tests.c": C_TESTS["good"],
+        },
+        cases=cases("tests.c", C_TESTS, none={"Makefile.am": "noinst_PROGRAMS = tests\n"}),
+        tool="autoreconf",
+    ),
+    "meson": Kind(
+        files={"meson.build": MESON_BUILD, "tests.c": C_TESTS["good"]},
+        cases=cases("tests.c", C_TESTS, none={"meson.build": MESON_BUILD.replace("test(", "#")}),
+        tool="meson",
+    ),
+    "scons": Kind(
+        files={"SConstruct": SCONSTRUCT, "tests.c": C_TESTS["good"]},
+        cases=cases("tests.c", C_TESTS, none={"SConstruct": "Program('tests', 'tests.c')\n"}),
+        tool="scons",
+        said={"crash": r"scons: \*\*\* \[test\] Error -?(?:11|139)"},
+        counts=None,
+    ),
+    "script": Kind(
+        files={"bbot-build": BBOT_BUILD, "tests.c": C_TESTS["good"]},
+        cases=cases(
+            "tests.c",
+            C_TESTS,
+            none={"bbot-build": BBOT_BUILD.replace("./", "echo 0 passed in 0s #")},
+        ),
+        tool="",
+        counts=None,
+    ),
+    "makemaker": Kind(
+        files={"Makefile.PL": MAKEFILE_PL, "lib/Sample.pm": "package Sample; 1;\n"},
+        cases=cases("t/sample.t", PERL_TESTS, none={}),
+        tool="perl",
+        driver="perl",
+        said={"crash": r"Wstat: 11 \(Signal: SEGV"},
+    ),
+    "module-build": Kind(
+        files={"Build.PL": BUILD_PL, "lib/Sample.pm": "package Sample; 1;\n"},
+        cases=cases("t/sample.t", PERL_TESTS, none={}),
+        tool="perl",
+        driver="perl",
+        said={"crash": r"Wstat: 11 \(Signal: SEGV"},
     ),
     "python-pytest": Kind(
         files=PYTHON,

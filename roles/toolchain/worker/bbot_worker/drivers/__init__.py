@@ -27,6 +27,9 @@ DRIVERS = {
     "cmake": "CMake",
     "meson": "Meson",
     "autotools": "Autotools",
+    "perl": "Perl",
+    "scons": "SCons",
+    "configure": "Configure",
     "make": "Make",
 }
 
@@ -43,10 +46,16 @@ class Choice:
         """Return the lines for the log."""
         line = f"driver: {self.driver.name}"
         line += f" ({self.reason})" if self.reason else ""
-        if self.others:
-            names = ", ".join(f"{name} ({reason})" for name, reason in self.others)
-            line += f"\nalso possible: {names}: choose by config.bbot.driver=NAME"
-        return line
+        return "\n".join([line, *self.alternatives])
+
+    @property
+    def alternatives(self) -> list[str]:
+        """What else the sources look like, and how to have that: a line, if there is something."""
+        if not self.others:
+            return []
+        names = ", ".join(f"{name} ({reason})" for name, reason in self.others)
+        name = self.others[0][0]
+        return [f"also possible: {names}: choose by config.bbot.driver=NAME, such as {name}"]
 
 
 def driver_named(name: str) -> type[Driver]:

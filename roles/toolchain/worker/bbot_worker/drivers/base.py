@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 
 from ..errors import WorkerError
@@ -75,6 +74,8 @@ class Driver:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.tests = Tests()
+        # Lines about what else could be tried, for when this one fails to build.
+        self.alternatives: list[str] = []
 
     @classmethod
     def detect(cls, tree: Tree) -> str:
@@ -85,6 +86,10 @@ class Driver:
     def defers(cls, tree: Tree) -> bool:
         """Return whether any other kind that the sources look like is more likely to be meant."""
         return False
+
+    @classmethod
+    def review(cls, tree: Tree, task: Task) -> None:
+        """Raise WorkerError for what can be seen in the sources to be wrong, on any machine."""
 
     def check(self) -> None:
         """Raise WorkerError if the machine lacks what the kind needs."""
@@ -160,18 +165,3 @@ class Driver:
     def nothing(self, operation: str) -> None:
         """Say that there is nothing to do for *operation*."""
         self.note(f"nothing to {operation} with the {self.name} driver")
-
-
-def make_has_target(driver: Driver, target: str, run: Callable[..., Answer]) -> bool:
-    """Whether ``make target`` would do something; a folder of that name is no target.
-
-    *run* asks make in the right directory.
-    """
-    answer = run("--dry-run", "--no-print-directory", target)
-    if not answer:
-        # A dry run of recursive makefiles can fail where a real one does not.
-        return "No rule to make target" not in answer.output
-    said = answer.output.strip()
-    return bool(said) and not re.fullmatch(
-        r"make(?:\[\d+\])?: (?:Nothing to be done for|'\S*' is up to date).*", said
-    )

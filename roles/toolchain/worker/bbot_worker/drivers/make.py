@@ -5,13 +5,23 @@
 
 from __future__ import annotations
 
+import re
+
 from ..scanners import Any
-from .base import Driver, make_has_target
+from .base import Driver
 
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..run import Answer
     from .tree import Tree
+
+_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
+# A rule, or another makefile that may have some.
+_RULE = r"^(?:[^\s#:=][^:=#]*::?(?:[^=]|$)|-?include\s)"
+# What make says of itself.
+_OWN_WORDS = re.compile(r"(?:make(?:\[\d+\])?: .*|Making \S+ in \S+|\S*make\s+\S+|)", re.IGNORECASE)
 
 
 class Make(Driver):
@@ -20,7 +30,7 @@ class Make(Driver):
 
     @classmethod
     def detect(cls, tree: Tree) -> str:
-        return tree.has("GNUmakefile", "makefile", "Makefile")
+        return next((name for name in _MAKEFILES if tree.says(name, _RULE)), "")
 
     def configure(self) -> None:
         self.nothing("configure")
@@ -30,16 +40,19 @@ class Make(Driver):
 
     def test(self) -> None:
         for target in ("check", "test"):
-            if make_has_target(self, target, self._ask_make):
-                self.scan(Any(), self.in_source, *self._make(target))
+            if has_target(target, self._ask_make):
+                run_tests(self, self.in_source, *self._make(target))
                 return
-        self.tests.there_are_none("the makefile has no target check or test")
+        self.tests.there_are_none("the makefile has no target check or test that does something")
 
     def install(self) -> None:
         self.in_source(*self._make("install"))
 
     def test_installed(self) -> None:
-        self.scan(Any(), self.in_source, *self._make("installcheck"))
+        if has_target("installcheck", self._ask_make):
+            run_tests(self, self.in_source, *self._make("installcheck"))
+        else:
+            self.tests.there_are_none("the makefile has no target installcheck that does something")
 
     def uninstall(self) -> None:
         self.in_source(*self._make("uninstall"))
@@ -52,4 +65,42 @@ class Make(Driver):
 
     def _make(self, *arguments: str) -> list[str]:
         prefix = [f"prefix={self.job.prefix}", f"PREFIX={self.job.prefix}"]
-        return ["make", *arguments, *prefix, *self.job.task.words]
+        return ["make", *arguments, *prefix, *self._words]
+
+    @property
+    def _words(self) -> list[str]:
+        """What else make is called with."""
+        return self.job.task.words
+
+
+def has_target(target: str, ask: Callable[..., Answer]) -> bool:
+    """Whether ``make target`` would do something; *ask* runs make in the right directory.
+
+    A folder of that name is no target, nor is what make's own rules would make of a ``test.c``.
+    """
+    answer = ask("--dry-run", "--no-print-directory", "--no-builtin-rules", target)
+    if not answer:
+        # A dry run of recursive makefiles can fail where a real one does not.
+        return not re.search(rf"No rule to make target ['`‘]{target}['’]\.", answer.output)
+    idle = rf"make(?:\[\d+\])?: (?:Nothing to be done for|['`‘]{target}['’] is up to date)"
+    return any(not re.match(idle, line) for line in answer.output.strip().splitlines())
+
+
+def run_tests(driver: Driver, run: Callable[..., None], *arguments: str) -> None:
+    """Run a make that tests by *run*, and tell *driver* of the tests. Raises WorkerError."""
+    output = _Output()
+    driver.scan(output, run, *arguments)
+    if not output.said_something:
+        driver.tests.there_are_none("make ran nothing")
+
+
+class _Output(Any):
+    """The tests of any runner, and whether anything but make itself said something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said_something = False
+
+    def feed(self, line: str) -> None:
+        super().feed(line)
+        self.said_something = self.said_something or not _OWN_WORDS.fullmatch(line.strip())

@@ -41,6 +41,7 @@ class Python(Driver):
         self._supplies: dict[str, Supply] = {}
         self._wheel: dict[str, Any] = {}
         self._path = ""
+        self._options: list[str] | None = None
 
     @classmethod
     def detect(cls, tree: Tree) -> str:
@@ -143,16 +144,27 @@ class Python(Driver):
 
     def _build_options(self, python: Interpreter) -> list[str]:
         """pip's options to build. Raises WorkerError if what the project requires is missing."""
-        system = section(self._tree.toml("pyproject.toml"), "build-system")
+        if self._options is None:
+            self._options = self._supply(python).to_build(self._project, self._requires(python))
+        return self._options
+
+    def _requires(self, python: Interpreter) -> list[str]:
+        """What must be there to build. Raises WorkerError."""
+        content = self._tree.toml("pyproject.toml")
         # PEP 518: so it is for a project that does not say.
-        requires = system.get("requires", ["setuptools>=40.8.0"])
+        requires = section(content, "build-system").get("requires", ["setuptools>=40.8.0"])
         if not isinstance(requires, list) or not all(isinstance(each, str) for each in requires):
             raise WorkerError("pyproject.toml: build-system.requires is not a list of strings")
-        if any(re.match(r"setuptools\b(?![-_.])", each) for each in requires):
-            # What its backend asks for itself, until it could do without.
-            old = python.unmet(["setuptools>=70.1"], [])
-            requires = [*requires, "wheel"] if old and "wheel" not in requires else requires
-        return self._supply(python).to_build(self._project, requires)
+        if not any(re.match(r"setuptools\b(?![-_.])", each) for each in requires):
+            return requires
+        project = section(content, "project")
+        if isinstance(project.get("license"), str) or "license-files" in project:
+            requires = [*requires, "setuptools>=77"]  # PEP 639, which projects forget to require.
+        elif project:
+            requires = [*requires, "setuptools>=61"]
+        # What its backend asks for itself, until it could do without.
+        needs_wheel = "wheel" not in requires and python.unmet(["setuptools>=70.1"], [])
+        return [*requires, "wheel"] if needs_wheel else requires
 
     @property
     def _project(self) -> str:
@@ -196,7 +208,7 @@ class Python(Driver):
             )
         project = section(self._tree.toml("pyproject.toml"), "project")
         if not stated and version == "0.0.0" and "version" not in project:
-            self._warn(
+            self.job.runner.log.warn(
                 "the wheel has version 0.0.0: what the project finds its version out with is "
                 "missing, or does not work here"
             )
@@ -274,7 +286,9 @@ class Python(Driver):
         try:
             self._pip(python, "install", "--no-compile", *options, target, *wanted)
         except CommandFailed:
-            self._warn(f"the tests go on without all that is named for them: {missing}")
+            self.job.runner.log.warn(
+                f"the tests go on without all that is named for them: {missing}"
+            )
 
     def _run_pytest(self, python: Interpreter, suite: Suite, environment: dict[str, str]) -> None:
         from ._python.suite import PytestOutput
@@ -294,6 +308,8 @@ class Python(Driver):
             missing = output.missing(error.code)
             if missing:
                 raise self._no_way_to_test(missing) from None
+            if output.modules and error.code in (2, 4):
+                raise self._lacks_module(output.modules[0]) from None
             if error.code != 5:
                 raise
             self.tests.there_are_none("pytest has collected none")
@@ -316,20 +332,27 @@ class Python(Driver):
         from ._python.supply import WAYS_OUT
 
         package = re.match("[a-z0-9-]+", missing)
-        named = f" ({package[0]} is Debian's python3-{package[0]})" if package else ""
-        if missing.startswith("the module"):
-            named = ""
+        named = f"; {package[0]} is Debian's python3-{package[0]}" if package else ""
         return WorkerError(
-            f"the tests cannot be run: this machine lacks {missing}{named}; {WAYS_OUT}; images of "
+            f"the tests cannot be run: this machine lacks {missing}: {WAYS_OUT}{named}; images of "
             f"the flavour '{self.flavour}' have pytest (machine_image_flavours)"
         )
 
-    def _run_unittest(self, python: Interpreter, suite: Suite, environment: dict[str, str]) -> None:
-        from ..scanners import Unittest
+    @staticmethod
+    def _lacks_module(name: str) -> WorkerError:
+        return WorkerError(
+            f"the tests import the module {name}, which this machine does not have: it is in "
+            "no package that the project names for its tests (an extra or a dependency group "
+            "test, tests, testing or dev) or that could be had; an image can have it, too "
+            "(machine_image_extra_packages)"
+        )
 
-        failed: CommandFailed | None = None
+    def _run_unittest(self, python: Interpreter, suite: Suite, environment: dict[str, str]) -> None:
+        from ._python.suite import UnittestOutput
+
+        failed: WorkerError | None = None
         for start, top, pattern in suite.starts:
-            scanner = Unittest()
+            scanner = UnittestOutput()
             where = ["-s", start, "-t", top, *(["-p", pattern] if pattern != "test*.py" else [])]
             try:
                 self.scan(
@@ -341,13 +364,10 @@ class Python(Driver):
             except CommandFailed as error:
                 # Since 3.12 that is the status for no tests.
                 if error.code != 5 or scanner.counts is None or scanner.counts.run:
-                    failed = failed or error
+                    missing = scanner.modules
+                    failed = failed or (self._lacks_module(missing[0]) if missing else error)
         if failed is not None:
             raise failed
-
-    def _warn(self, text: str) -> None:
-        self.note(f"warning: {text}")
-        self.job.runner.log.warned = True
 
 
 def _group(groups: dict[str, Any], name: str, outer: tuple[str, ...] = ()) -> list[str]:

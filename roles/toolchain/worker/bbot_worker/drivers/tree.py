@@ -10,6 +10,8 @@ import os
 import re
 import sys
 
+from ..errors import WorkerError
+
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,16 @@ class Tree:
     def __init__(self, path: str) -> None:
         self.path = path
         self._files: list[str] | None = None
+
+    def within(self, subfolder: str) -> Tree:
+        """Return the tree of a folder in it. Raises WorkerError if there is none, or outside."""
+        path = os.path.realpath(self.at(subfolder))
+        top = os.path.realpath(self.path)
+        if path != top and not path.startswith(top + os.sep):
+            raise WorkerError(f"config.bbot.subfolder={subfolder} is outside of the sources")
+        if not os.path.isdir(path):
+            raise WorkerError(f"config.bbot.subfolder={subfolder}: the sources have no such folder")
+        return Tree(path)
 
     def at(self, *names: str) -> str:
         """Return the path of something in it."""

@@ -12,7 +12,7 @@ import fnmatch
 import os
 import re
 
-from ...scanners import Scanner
+from ...scanners import Scanner, Unittest
 from ...scanners import pytest as pytest_summary
 from ..tree import section
 
@@ -195,7 +195,7 @@ class PytestOutput(Scanner):
         super().__init__()
         self._summary = pytest_summary()
         self._complaint = ""
-        self._modules: list[str] = []
+        self.modules: list[str] = []
 
     def feed(self, line: str) -> None:
         self._summary.feed(line)
@@ -203,9 +203,7 @@ class PytestOutput(Scanner):
         complaint = re.search(r"^(?:.*: error|ERROR): (.+)", line)
         if complaint and not complaint[1].startswith(("usage:", "not found")):
             self._complaint = self._complaint or complaint[1]
-        module = re.search(r"^E?\s*ModuleNotFoundError: No module named '([^']+)'", line)
-        if module and module[1] not in self._modules:
-            self._modules.append(module[1])
+        self.modules += _missing_module(line)
 
     def missing(self, code: int) -> str:
         """Return what the machine lacks for these tests, given pytest's exit status; or empty."""
@@ -221,6 +219,26 @@ class PytestOutput(Scanner):
             newer = re.search(r"requires (pytest-\S+), actual (pytest-\S+)", self._complaint)
             if newer:
                 return f"{newer[1].rstrip(',')} (there is {newer[2].strip(chr(39))})"
-        if code in (2, 4) and self._modules:
-            return f"the module {self._modules[0]}, which the tests import"
         return ""
+
+
+class UnittestOutput(Unittest):
+    """unittest's summary, and the modules that its tests could not import."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modules: list[str] = []
+        self._failed_import = False
+
+    def feed(self, line: str) -> None:
+        super().feed(line)
+        if line.startswith("ImportError: Failed to import test module"):
+            self._failed_import = True
+        elif self._failed_import:
+            self.modules += _missing_module(line)
+            self._failed_import = not line.startswith(("ERROR", "FAIL", "===", "Ran "))
+
+
+def _missing_module(line: str) -> list[str]:
+    found = re.match(r"(?:E\s+)?ModuleNotFoundError: No module named '([^']+)'", line)
+    return [found[1]] if found else []
