@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -20,8 +21,8 @@ from kinds import CASES, Kind, all_kinds
 
 KINDS = all_kinds()
 
-# Seconds for a test that hangs, and for what comes before it.
-SHORT, LONG = 3, 180
+# Seconds for what comes before a test that hangs.
+LONG = 180
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Verdict:
     status: str
     culprit: str
     said: str
-    operation: str = "test"
+    operation: str = ""
 
 
 VERDICTS = {
@@ -39,7 +40,7 @@ VERDICTS = {
     "broken": Verdict("error", "task", "^error: .*failed"),
     "none": Verdict("warning", "none", "^warning: no tests were run: "),
     "crash": Verdict("error", "task", r"SIGSEGV|Segmentation fault|SEGFAULT|signal:? 11"),
-    "hang": Verdict("abort", "task", f"^error: .* was ended after {SHORT} seconds"),
+    "hang": Verdict("abort", "task", "^error: .* was ended after {seconds} seconds"),
     "disk": Verdict("error", "task", "^error: out of disk: "),
     "tool": Verdict(
         "error",
@@ -57,12 +58,14 @@ CULPRITS = {"success": "none", "warning": "none", "error": "task", "abort": "tas
 class Impatient(Progress):
     """Has time run out soon for the tests, but not for what comes before them."""
 
-    def __init__(self, settings: dict[str, str]) -> None:
+    def __init__(self, kind: Kind, settings: dict[str, str]) -> None:
         super().__init__()
+        self._kind = kind
         self._settings = settings
 
     def begin(self, operation: str) -> None:
-        self._settings["timeout"] = str(SHORT if operation == "test" else LONG)
+        is_testing = operation == self._kind.operation
+        self._settings["timeout"] = str(self._kind.seconds if is_testing else LONG)
 
 
 @pytest.fixture(name="small_disk")
@@ -83,7 +86,10 @@ def small_disk_fixture(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 # A script needs no tool that we would know of.
 TABLE = [
-    (name, case) for name, kind in KINDS.items() for case in CASES if case != "tool" or kind.tool
+    pytest.param(name, case, marks=[pytest.mark.long] if kind.dear else [])
+    for name, kind in KINDS.items()
+    for case in CASES
+    if case != "tool" or kind.tool
 ]
 
 
@@ -105,7 +111,7 @@ def test_the_verdict_is_true(
         kind.project(case),
         kind.configuration,
         work=place / "work",
-        progress=Impatient if case == "hang" else None,
+        progress=functools.partial(Impatient, kind) if case == "hang" else None,
     )
     check(name, kind, case, outcome)
 
@@ -121,20 +127,21 @@ def take_away(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def check(name: str, kind: Kind, case: str, outcome: Any) -> None:
     expected = VERDICTS[case]
     driver = kind.driver or name
-    assert outcome.statuses[expected.operation] == expected.status, outcome
-    assert CULPRITS[outcome.statuses[expected.operation]] == expected.culprit
+    operation = expected.operation or ("test" if case in ("good", "none") else kind.operation)
+    assert outcome.statuses[operation] == expected.status, outcome
+    assert CULPRITS[outcome.statuses[operation]] == expected.culprit
     assert outcome.operations == ["configure", "update", "test"], outcome
     said = kind.said.get(case) or expected.said.format(
-        tool=re.escape(kind.tool), driver=driver, flavour=kind.flavour
+        tool=re.escape(kind.tool), driver=driver, flavour=kind.flavour, seconds=kind.seconds
     )
-    log = outcome.logs[expected.operation]
+    log = outcome.logs[operation]
     assert re.search(said, log, re.MULTILINE), f"{said!r} is not said:\n{log}"
     if case == "tool":
         assert outcome.statuses == {"configure": "error", "update": "skip", "test": "skip"}
         return
     assert outcome.report["driver"] == driver
     assert set(outcome.statuses) == {"configure", "update", "test"}
-    tests = outcome.report.get("tests", {}).get("test")
+    tests = outcome.report.get("tests", {}).get(operation)
     numbers = (
         None if tests is None else tuple(tests[key] for key in ("passed", "failed", "skipped"))
     )

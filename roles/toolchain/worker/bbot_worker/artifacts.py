@@ -22,7 +22,7 @@ from .errors import WorkerError
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO, Any
+    from typing import Any
 
     from .drivers.base import Driver, Job
 
@@ -122,14 +122,6 @@ def translate(pattern: str) -> str:
     return "(?s:" + "".join(parts) + ")"
 
 
-def _new_file(path: str) -> IO[bytes]:
-    """A new file at *path*, whatever the build has put there, such as a link to root's."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, 0o600), "wb")
-
-
 class _Packer:
     """Writes the archive as the files are found."""
 
@@ -138,7 +130,6 @@ class _Packer:
         task = driver.job.task
         self._instance = re.sub("[^A-Za-z0-9_.+-]", "_", f"{task.name}-{task.version}")[:_NAME_MOST]
         self._path = os.path.join(driver.job.work, FILE)
-        self._file: IO[bytes] | None = None
         self._archive: tarfile.TarFile | None = None
         self._size = 0
         self._entries: dict[str, dict[str, Any]] = {}
@@ -167,8 +158,7 @@ class _Packer:
 
     def _write(self, name: str, kind: str, path: str, data: bytes, mode: int) -> None:
         if self._archive is None:
-            self._file = _new_file(self._path)
-            self._archive = tarfile.TarFile(fileobj=self._file, mode="w")
+            self._archive = tarfile.TarFile.open(self._path, "w", format=tarfile.PAX_FORMAT)
         member = tarfile.TarInfo(name)
         member.size = len(data)
         member.mode = 0o755 if mode & 0o111 else 0o644
@@ -184,12 +174,11 @@ class _Packer:
                 f"{self._refused} artifacts are left out: more than {FILES_MOST} files or "
                 f"{SIZE_MOST >> 20} MiB in all"
             )
-        if self._archive is None or self._file is None:
+        if self._archive is None:
             return {}
         self._archive.close()
-        self._file.close()
-        digest = hashlib.sha256()
         with open(self._path, "rb") as file:
+            digest = hashlib.sha256()
             while data := file.read(1 << 20):
                 digest.update(data)
         upload = {"name": FILE, "size": os.path.getsize(self._path), "sha256": digest.hexdigest()}

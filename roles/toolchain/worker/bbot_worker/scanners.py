@@ -26,6 +26,7 @@ class Scanner:
     def __init__(self) -> None:
         self.counts: Counts | None = None
         self.first_failure: tuple[str, str] | None = None
+        self._following = 0
 
     def feed(self, line: str) -> None:
         """See one line of output, without its newline."""
@@ -35,9 +36,21 @@ class Scanner:
         """Count more tests."""
         self.counts = (self.counts or Counts()) + Counts(passed, failed, skipped)
 
-    def fail(self, name: str, text: str = "") -> None:
-        """Note the first test that failed."""
-        self.first_failure = self.first_failure or (name, text[-TEXT_LIMIT:])
+    def fail(self, name: str, text: str = "", follow: int = 0) -> None:
+        """Note the first test that failed; the next *follow* lines belong to its *text*.
+
+        Whoever asks for lines to follow calls ``follow`` with each line.
+        """
+        if self.first_failure is None:
+            self.first_failure = (name, text[-TEXT_LIMIT:])
+            self._following = follow
+
+    def follow(self, line: str) -> None:
+        """Add the line to the text of the failure that asked for it, if there is one."""
+        if self._following and self.first_failure is not None:
+            self._following -= 1
+            name, text = self.first_failure
+            self.first_failure = (name, f"{text}\n{line}"[:TEXT_LIMIT].lstrip("\n"))
 
 
 class Summary(Scanner):
@@ -164,7 +177,9 @@ class Tap(Scanner):
         if summary:
             self._seen.failed += _how_many(summary[1])
             return
-        point = re.match(r"(not )?ok(?: \d+)?\b([^#]*)(?:# *(SKIP|TODO))?", line, re.IGNORECASE)
+        point = re.match(
+            r"(not )?ok(?: \d+\b|(?= - ))([^#]*)(?:# *(SKIP|TODO))?", line, re.IGNORECASE
+        )
         if point:
             if (point[3] or "").upper() == "SKIP":
                 self._seen.skipped += 1
@@ -226,22 +241,39 @@ def cargo() -> Scanner:
 
 
 class Go(Scanner):
-    """``go test -v``: ``--- PASS: TestX (0.00s)``, of subtests the innermost counts, too."""
+    """``go test -v``: ``--- PASS: TestX (0.00s)``, subtests count like those that they are of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+        self._running = ""
+        self._failed = False
 
     def feed(self, line: str) -> None:
-        one = re.match(r"\s*--- (PASS|FAIL|SKIP): (\S+)", line)
+        begun = re.match(r"=== RUN +(\S+)", line)
+        if begun:
+            self._lines, self._running = [], begun[1]
+            return
+        one = re.match(r"\s*--- (PASS|FAIL|SKIP): (\S+) \(", line)
         if one:
             kind = one[1]
             self.add(int(kind == "PASS"), int(kind == "FAIL"), int(kind == "SKIP"))
             if kind == "FAIL":
-                self.fail(one[2], line)
-        elif re.match(
-            r"\?? *\S*\s*\[no test files\]|ok .*\[no tests to run\]|\?\s.*\[no test files\]", line
-        ):
-            self.add()
-        elif re.match(r"FAIL\s+\S+ \[(?:build|setup) failed\]", line):
+                self._failed = True
+                self.fail(one[2], "\n".join(self._lines) or line)
+            return
+        package = re.match(r"(ok|FAIL|\?) *\t(\S+)", line)
+        if not package:
+            if len(self._lines) < _KEPT_LINES:
+                self._lines.append(line)
+        elif package[1] == "FAIL" and not self._failed:
+            # It did not build, or it ended amid a test.
             self.add(failed=1)
-            self.fail(line, line)
+            self.fail(self._running or package[2], "\n".join([*self._lines, line]))
+        elif re.search(r"\[no tests? (?:files|to run)\]", line):
+            self.add()
+        if package:
+            self._lines, self._running, self._failed = [], "", False
 
 
 def surefire() -> Scanner:
@@ -254,42 +286,66 @@ def surefire() -> Scanner:
     )
 
 
-def ruby() -> Scanner:
+class Ruby(Scanner):
     """minitest, test-unit and rspec."""
-    return Summary(
-        r"^\d+ (?:runs|tests|examples?), .*",
-        failure=r"^(?:Failure|Error):? *(\S*)|^rspec (\S+)",
-        total=r"^(\d+) (?:runs|tests|examples?)",
-        failed=r"(\d+) (?:failures?|errors?)\b",
-        skipped=r"(\d+) (?:skips|omissions|pendings?|pending)\b",
-    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heading = ""
+
+    def feed(self, line: str) -> None:
+        self.follow(line)
+        heading = re.match(r"(?: +\d+\) )?(Failures?|Error|Skipped|Pending):", line)
+        name = re.match(r"(\w[\w:]*#\S+?)(?: \[\S+\])?:$| +\d+\) (\w.*)$", line)
+        titled = re.match(r"(?:Failure|Error): ((?:test_|test:).*)", line)
+        if titled:
+            self.fail(titled[1], line, _KEPT_LINES // 2)
+        elif heading:
+            self._heading = heading[1]
+        elif name and self._heading in ("Failure", "Failures", "Error"):
+            self.fail(name[1] or name[2], line, _KEPT_LINES // 2)
+        if re.match(r"\d+ (?:runs?|tests?|examples?), \d+ ", line):
+            total = int(line.split()[0])
+            failed = sum(map(int, re.findall(r"(\d+) (?:failures?|errors?)\b", line)))
+            skipped = sum(map(int, re.findall(r"(\d+) (?:skips?|omissions?|pendings?)\b", line)))
+            self.add(max(total - failed - skipped, 0), failed, skipped)
 
 
 class Node(Scanner):
-    """node --test (``# pass 3`` or ``ℹ pass 3``), mocha (``3 passing``), jest, vitest, ava."""
+    """JavaScript's runners: node --test, mocha, jest, vitest, ava, tape, jasmine, uvu."""
+
+    _FAILURE = re.compile(
+        r"\s*(?:●|✖|✘ \[fail\]:|FAIL  |not ok \d+(?: -)?) *(.+?)(?: \(\d[\d.]*m?s\))?$"
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listing = False
+        self._total = 0
 
     def feed(self, line: str) -> None:
-        line = line.strip()
+        self.follow(line)
+        failure = self._FAILURE.match(line)
+        # Where mocha and jasmine say what has failed.
+        listed = re.match(r"\s*1\) (.+)", line) if self._listing else None
+        if failure and failure[1] != "Console" and not re.search("# (?:TODO|SKIP)", line):
+            self.fail(failure[1], line, _KEPT_LINES // 2)
+        elif listed:
+            self.fail(listed[1], line, _KEPT_LINES // 2)
+        self._count(line.strip())
+
+    def _count(self, line: str) -> None:
+        """Count what a line of a summary says."""
+        if re.fullmatch(r"\d+ failing|Failures:", line):
+            self._listing = True
         one = re.match(r"(?:#|ℹ) (pass|fail|skipped|cancelled|todo) +(\d+)$", line)
-        if one:
-            number = int(one[2])
-            self.add(
-                passed=number if one[1] in ("pass", "todo") else 0,
-                failed=number if one[1] in ("fail", "cancelled") else 0,
-                skipped=number if one[1] == "skipped" else 0,
-            )
-            return
         mocha = re.match(r"(\d+) (passing|failing|pending)\b", line)
         ava = re.match(r"(\d+) tests? (passed|failed|skipped)$", line)
-        for found, words in ((mocha, ("passing", "failing")), (ava, ("passed", "failed"))):
+        uvu = re.match(r"(Total|Passed|Skipped): +(\d+)$", line)
+        for found, number in ((one, 2), (mocha, 1), (ava, 1)):
             if found:
-                number = int(found[1])
-                if found[2] == words[0]:
-                    self.add(passed=number)
-                elif found[2] == words[1]:
-                    self.add(failed=number)
-                else:
-                    self.add(skipped=number)
+                kind = found[3 - number]
+                self._add_one(kind, int(found[number]))
                 return
         if re.match(r"Tests:? +.*\d+ (?:passed|failed|skipped|total)", line):
             self.add(
@@ -297,12 +353,38 @@ class Node(Scanner):
                 failed=sum(map(int, re.findall(r"(\d+) failed", line))),
                 skipped=sum(map(int, re.findall(r"(\d+) (?:skipped|todo)", line))),
             )
+        elif re.match(r"\d+ specs?, \d+ failures?", line):
+            total, failed = (int(text) for text in re.findall(r"(\d+) ", line)[:2])
+            skipped = sum(map(int, re.findall(r"(\d+) pending", line)))
+            self.add(max(total - failed - skipped, 0), failed, skipped)
+        elif uvu and uvu[1] == "Total":
+            self._total = int(uvu[2])
+        elif uvu and uvu[1] == "Passed":
+            self.add(int(uvu[2]), max(self._total - int(uvu[2]), 0))
+        elif uvu:
+            self.add(skipped=int(uvu[2]))
+
+    def _add_one(self, kind: str, number: int) -> None:
+        if kind in ("pass", "passing", "passed"):
+            self.add(passed=number)
+        elif kind in ("fail", "failing", "failed", "cancelled"):
+            self.add(failed=number)
+        else:
+            self.add(skipped=number)
 
 
 class Busted(Scanner):
     """Lua's busted: ``5 successes / 1 failure / 0 errors / 0 pending``."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._named = False
+
     def feed(self, line: str) -> None:
+        self.follow(line)
+        if self._named and self.first_failure is None:
+            self.fail(line, line, _KEPT_LINES // 2)
+        self._named = re.match("(?:Failure|Error) -> ", line) is not None
         end = re.match(
             r"(\d+) success(?:es)? / (\d+) failures? / (\d+) errors? / (\d+) pending", line
         )
@@ -340,7 +422,7 @@ KNOWN: tuple[Callable[[], Scanner], ...] = (
     cargo,
     Go,
     surefire,
-    ruby,
+    Ruby,
     Node,
     Busted,
 )

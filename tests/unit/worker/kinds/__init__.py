@@ -34,7 +34,9 @@ class Kind:
     the image that has it. ``said`` has, by case, regular expressions that the log of the operation
     must match in place of the usual one. ``counts`` is (passed, failed, skipped) of the good
     project, or None where nobody counts. ``disk`` is the size of the file system to be filled, in
-    MiB, ``configuration`` the task's target-config.
+    MiB, ``configuration`` the task's target-config, ``operation`` the one that runs the tests,
+    ``seconds`` the time given to it where the tests hang. What is ``dear``, in time or in what has
+    to be installed, is run by ``-m long`` only.
     """
 
     files: dict[str, str]
@@ -46,6 +48,9 @@ class Kind:
     counts: tuple[int, int, int] | None = (1, 0, 0)
     disk: int = 64
     configuration: str = ""
+    operation: str = "test"
+    seconds: int = 3
+    dear: bool = False
 
     def project(self, case: str) -> dict[str, str]:
         """Return the files of the project in that case."""

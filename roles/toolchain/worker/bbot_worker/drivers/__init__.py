@@ -30,7 +30,16 @@ DRIVERS = {
     "perl": "Perl",
     "scons": "SCons",
     "configure": "Configure",
+    "cargo": "Cargo",
+    "go": "Go",
+    "maven": "Maven",
+    "gradle": "Gradle",
+    "ruby": "Ruby",
+    "npm": "Npm",
+    "lua": "Lua",
     "make": "Make",
+    "debian": "Debian",
+    "rpm": "Rpm",
 }
 
 
@@ -83,6 +92,8 @@ def choose(task: Task, tree: Tree | None) -> Choice:
         wanted = "build2"
     if wanted != "auto":
         return Choice(driver_named(wanted), "as the task says", [])
+    if task.repository[0].endswith(".dsc"):
+        return Choice(driver_named("debian"), "a source package", [])
     assert tree is not None
     found = []
     for name in DRIVERS:
