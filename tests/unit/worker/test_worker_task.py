@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -248,81 +246,6 @@ def test_an_upload_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_upload_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: None)
     assert not upload(Given({}, TftpError("lost")), WorkerResult(), "")
-
-
-def archive(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz") -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as file:  # type: ignore[call-overload]
-        for member, data in members:
-            member.size = len(data)
-            file.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, link
-    info.mode = 0o755
-    return info
-
-
-BUILD = b"#!/bin/sh\nls -R\n"
-
-
-@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-def test_sources_come_by_tftp(tmp_path: Path, mode: str) -> None:
-    data = archive(
-        (member("./hello-1.0", tarfile.DIRTYPE), b""),
-        (member("./hello-1.0/bbot-build"), BUILD),
-        (member("./hello-1.0/deep/er/file"), b"x"),
-        (member("./hello-1.0/link", tarfile.SYMTYPE, "deep/er"), b""),
-        (member("./hello-1.0/hard", tarfile.LNKTYPE, "hello-1.0/bbot-build"), b""),
-        mode=mode,
-    )
-    result = work_off(tmp_path, task("repository: tftp:/src.tar"), **{"src.tar": data})
-    assert result.status == "success", result.operations
-    assert "deep/er:\nfile" in result.operations[0][2]
-    assert (tmp_path / "work/source/hello-1.0/hard").read_bytes() == BUILD
-    assert os.readlink(tmp_path / "work/source/hello-1.0/link") == "deep/er"
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        [member("/etc/passwd")],
-        [member("../escaped")],
-        [member("..", tarfile.DIRTYPE)],
-        [member("a/../../escaped")],
-        [member("a", tarfile.SYMTYPE, "/tmp"), member("a/escaped")],
-        [member("a", tarfile.SYMTYPE, "../..")],
-        [member("a", tarfile.SYMTYPE, "b/../.."), member("b", tarfile.DIRTYPE)],
-        [member("a", tarfile.LNKTYPE, "../outside")],
-        [member("a", tarfile.LNKTYPE, "/etc/passwd")],
-        [member("a", tarfile.CHRTYPE)],
-        [member("a", tarfile.FIFOTYPE)],
-        [member("b/", tarfile.DIRTYPE), member("a", tarfile.SYMTYPE, "b"), member("a/", b"5")],
-    ],
-)
-def test_archives_that_lead_out_are_refused(tmp_path: Path, members: list[tarfile.TarInfo]) -> None:
-    (tmp_path / "outside").write_text("mine")
-    data = archive(*((entry, b"") for entry in members))
-    before = sorted(os.listdir(tmp_path))
-    result = work_off(tmp_path, task("repository-url: tftp:a"), a=data)
-    assert [entry[:2] for entry in result.operations] == [("configure", "error")]
-    assert sorted(os.listdir(tmp_path)) == sorted([*before, "work"])
-    assert not (tmp_path / "work/escaped").exists()
-
-
-# With names of their own: an archive holds the time of day.
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"nonsense" * 100, archive((member("a"), b"x" * 9999))[:60]],
-    ids=["empty", "nonsense", "cut"],
-)
-def test_archives_that_are_none(tmp_path: Path, data: bytes) -> None:
-    result = work_off(tmp_path, task("repository-url: tftp:a"), a=data)
-    assert result.status == "error"
-    assert "the archive of the sources is unreadable" in result.operations[0][2]
 
 
 def git(directory: Path, *arguments: str) -> str:

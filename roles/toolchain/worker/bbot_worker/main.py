@@ -120,8 +120,9 @@ def load_all() -> None:
 
     from . import sources
     from .drivers import base, script, tree
+    from .sources import archive, transfer
 
-    _ = json, shlex, signal, subprocess, tarfile, sources, base, script, tree
+    _ = json, shlex, signal, subprocess, tarfile, sources, base, script, tree, archive, transfer
 
 
 def startup(tftp: Tftp, work: str) -> NoReturn:

@@ -1,0 +1,105 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Unpacking tar archives."""
+
+from __future__ import annotations
+
+import tarfile
+
+from ..errors import WorkerError
+from .place import shown
+
+TYPE_CHECKING = False  # The module typing is slow to import.
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from .place import Place
+    from .streams import Stream
+
+# Global headers are for all members after them; there are a handful of names.
+_GLOBALS_MOST = 100
+# The label of a volume.
+_IGNORED = (b"V",)
+
+
+class _Member(tarfile.TarInfo):
+    """A member, whose header is not too long, and whose absence is an error, not an end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        assert isinstance(archive, _Archive)
+        try:
+            with archive.stream.header():
+                return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            archive.is_whole = True
+            raise
+        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from None
+
+
+class _Archive(tarfile.TarFile):
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.is_whole = False
+        super().__init__(
+            fileobj=stream,  # type: ignore[arg-type]
+            tarinfo=_Member,
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
+
+
+def unpack_tar(stream: Stream, place: Place) -> None:
+    """Put the members of the tar archive into the place, and read the stream to its end.
+
+    Raises WorkerError for what may not be in an archive of sources, and whatever tarfile does.
+    """
+    archive = _Archive(stream)
+    count = 0
+    while (member := archive.next()) is not None:
+        archive.members.clear()  # type: ignore[attr-defined]  # Else there is one more for each.
+        count += 1
+        if len(archive.pax_headers) > _GLOBALS_MOST:
+            raise WorkerError("the sources' archive has too many global headers")
+        _unpack_member(archive, member, place)
+    if not archive.is_whole and not stream.is_compressed:
+        raise WorkerError("the archive of the sources is cut off: it has no end")
+    if not count:
+        raise WorkerError("the archive of the sources is empty")
+    stream.drain()
+
+
+def _unpack_member(archive: _Archive, member: tarfile.TarInfo, place: Place) -> None:
+    if member.size < 0:
+        raise WorkerError(f"{shown(member.name)} of the sources' archive has a negative size")
+    if member.isdir():
+        place.folder(member.name, member.mode, member.mtime)
+    elif member.isreg():
+        if member.issparse():
+            _check_map(member)
+        content = archive.extractfile(member)
+        assert content is not None
+        with content:
+            place.file(member.name, member.mode, member.mtime, content)
+    elif member.issym():
+        place.link(member.name, member.linkname, member.mtime)
+    elif member.islnk():
+        place.hard_link(member.name, member.linkname)
+    elif member.type not in _IGNORED:
+        raise WorkerError(
+            f"{shown(member.name)} of the sources' archive is no file, directory or link"
+        )
+
+
+def _check_map(member: tarfile.TarInfo) -> None:
+    """See that the parts of a file with holes are in order; else reading could go on forever."""
+    end = 0
+    parts: Any = member.sparse
+    for offset, size in parts:
+        if offset < end or size < 0:
+            raise WorkerError(f"{shown(member.name)} of the sources' archive has unordered parts")
+        end = offset + size

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fetching files, whole or not at all, by one rule for all protocols."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+from ..errors import WorkerError
+from ..tftp import TftpError
+from .place import free
+
+TYPE_CHECKING = False  # The module typing is slow to import.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import IO
+
+    from ..run import Runner
+    from ..tftp import Tftp
+
+TRIES = 4
+# Seconds before the second try; twice as many before each one after it.
+_PAUSE = 1.0
+# A server may ask for a longer pause, up to that.
+_PAUSE_MOST = 30.0
+# Seconds after the first try in which another one may begin.
+_PATIENCE = 300.0
+
+
+class Hiccup(Exception):
+    """What may go well at the next try; ``pause`` is how long the server asks us to wait."""
+
+    def __init__(self, reason: str, pause: float = 0) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+class Sink:
+    """The file that is fetched into, as large as the disk allows, with its SHA-256 digest."""
+
+    def __init__(self, file: IO[bytes], room: int) -> None:
+        import hashlib
+
+        self._file = file
+        self._room = room
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        if self.size > self._room:
+            raise WorkerError(f"it has more than the {self._room >> 20} MB that are free here")
+        self._hash.update(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            raise WorkerError(f"it cannot be written: {error.strerror}") from None
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def fetch_file(url: str, path: str, tftp: Tftp, runner: Runner) -> str:
+    """Fetch what is at *url* (http, https, tftp) as *path*; its SHA-256 digest.
+
+    Raises WorkerError.
+    """
+    if url.startswith("tftp:"):
+        name = url[5:].lstrip("/")
+        runner.log.note(f"fetching {name}")
+        get = _tftp_getter(tftp, name)
+    else:
+        from .http import download
+
+        runner.log.note(f"fetching {url}")
+        get = _http_getter(download, url)
+    return persist(lambda: _once(get, path), f"fetch {url}", runner)
+
+
+def persist(attempt: Callable[[], str], what: str, runner: Runner) -> str:
+    """Return what *attempt* returns, after a few tries if it raises Hiccup.
+
+    *what* is an infinitive for the error. Raises WorkerError, as *attempt* may do, too.
+    """
+    begun = time.monotonic()
+    pause = _PAUSE
+    with deadline(runner):
+        for number in range(1, TRIES + 1):
+            try:
+                return attempt()
+            except Hiccup as hiccup:
+                wait = min(max(pause, hiccup.pause), _PAUSE_MOST)
+                late = time.monotonic() + wait > begun + _PATIENCE
+                if number == TRIES or late:
+                    raise WorkerError(
+                        f"cannot {what}: {hiccup} (given up after {number} tries)"
+                    ) from None
+                runner.log.note(f"cannot {what}: {hiccup}: once more in {wait:g} seconds")
+                time.sleep(wait)
+                pause *= 2
+            except WorkerError as error:
+                if error.status == "abort":
+                    raise
+                raise WorkerError(f"cannot {what}: {error}") from None
+    raise AssertionError("the last try returns or raises")
+
+
+@contextlib.contextmanager
+def deadline(runner: Runner) -> Iterator[None]:
+    """Have the operation's time limit end what is done within, whatever that waits for.
+
+    Raises WorkerError from within.
+    """
+    if runner.until is None:
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        raise WorkerError(f"the sources were not there after {runner.timeout:g} seconds", "abort")
+
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        # Again each second, should a library have taken it for a trouble of its own.
+        signal.setitimer(signal.ITIMER_REAL, max(runner.until - time.monotonic(), 1e-3), 1.0)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _once(get: Callable[[Sink], None], path: str) -> str:
+    room = free(os.path.dirname(path))[0]
+    with open(path, "wb") as file:
+        sink = Sink(file, room)
+        get(sink)
+    return sink.digest
+
+
+def _http_getter(download: Callable[[str, Sink], None], url: str) -> Callable[[Sink], None]:
+    return lambda sink: download(url, sink)
+
+
+def _tftp_getter(tftp: Tftp, name: str) -> Callable[[Sink], None]:
+    def get(sink: Sink) -> None:
+        try:
+            tftp.get(name, sink)  # type: ignore[arg-type]
+        except TftpError as error:
+            if error.code is None:  # Nobody answered.
+                raise Hiccup(str(error)) from None
+            raise
+
+    return get
