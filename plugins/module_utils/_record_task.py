@@ -16,6 +16,7 @@ from ._record_base import Field, Record, write_boolean
 from ._record_values import (
     check_package_name,
     check_package_version,
+    check_source_checksum,
     check_trust,
     check_words,
     join_words,
@@ -41,6 +42,7 @@ class Task(Record):
         Field("version", check_package_version, required=True),
         Field("repository-url", required=True, name_2017="repository"),
         Field("repository-type", newer=True),
+        Field("repository-checksum", check_source_checksum),
         Field("trust", check_trust, repeats=True),
         Field("requires", repeats=True, may_be_empty=True, newer=True),
         Field("tests", repeats=True, may_be_empty=True, newer=True),
@@ -67,6 +69,8 @@ class Task(Record):
     repository_url: str
     repository_type: str | None = None
     """`pkg`, `git` or `dir`; kept whatever it is."""
+    repository_checksum: str | None = None
+    """`sha256:` and the digest of an archive; an extension of ours, which build2 does not know."""
     trust: tuple[str, ...] = ()
     """Whom to trust: `yes`, or fingerprints of repository certificates."""
     requires: tuple[str, ...] = ()

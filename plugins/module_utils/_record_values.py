@@ -20,6 +20,7 @@ from ._standard_version import StandardVersion
 _WORD_CHARS = re.compile(r"[^ \t\r\n'\"]+|(?P<blank>[ \t\r\n]+)|(?P<quote>['\"])")
 _QUOTE_NEEDED = re.compile("[ \t\r\n'\"]")
 _HEX_64 = re.compile("[0-9a-f]{64}")
+_SOURCE_CHECKSUM = re.compile("sha256:[0-9a-f]{64}")
 _FINGERPRINT = re.compile("[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31}")
 _MAC = re.compile("[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
 _PACKAGE_NAME = re.compile("[A-Za-z][A-Za-z0-9_+.-]*[A-Za-z0-9+]")
@@ -103,6 +104,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def check_sha256(text: str) -> str:
     """Check a SHA-256 sum: 64 lower-case hexadecimal digits."""
     return _matching(_HEX_64, text, "64 lower-case hexadecimal digits expected")
+
+
+def check_source_checksum(text: str) -> str:
+    """Check the checksum that an archive of sources is to have."""
+    return _matching(
+        _SOURCE_CHECKSUM, text, "'sha256:' and 64 lower-case hexadecimal digits expected"
+    )
 
 
 def check_trust(text: str) -> str:

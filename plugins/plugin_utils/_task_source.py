@@ -34,7 +34,7 @@ class TaskSource:
     """Where a task's sources come from.
 
     ``fields`` are those of the task, ``files`` what its guest may fetch, by name, ``tree`` a
-    folder to be looked into, if there is one, ``name`` and ``version`` are for a task
+    folder or archive to be looked into, if there is one, ``name`` and ``version`` are for a task
     that has none, ``notes`` and ``warnings`` lines for people.
     """
 
@@ -128,6 +128,7 @@ def _archive(path: str) -> TaskSource:
         version=versioned[2] if versioned else TaskSource.version,
         fields={"repository-url": f"tftp:{name}", "repository-type": "dir"},
         files={name: path},
+        tree=path,
         notes=[f"source: {path}"],
     )
 

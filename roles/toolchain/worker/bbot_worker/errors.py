@@ -23,6 +23,10 @@ class WorkerError(Exception):
         self.status = status
 
 
+class NotHere(WorkerError):
+    """What goes wrong because of what this machine has, and may go well in another one."""
+
+
 def say(message: str) -> None:
     """Tell whoever reads the machine's console."""
     sys.stderr.write(f"bbot-worker: {message}\n")

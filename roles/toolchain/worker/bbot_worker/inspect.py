@@ -6,22 +6,30 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 
+from .account import Account
 from .drivers import choose, driver_named
 from .drivers.tree import Tree
-from .errors import WorkerError
+from .errors import NotHere, WorkerError
+from .sources.archive import unpack
 from .task import Task
 
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
     from typing import Any
 
+# Bytes. It would take longer to look into a larger archive than people like to wait.
+_ARCHIVE_MOST = 200 << 20
+
 
 def inspect(path: str, configuration: str) -> str:
-    """Return JSON about the sources in the directory *path* with this target-config.
+    """Return JSON about the sources in the directory or archive *path* with this target-config.
 
     ``driver`` and the ``reason`` for it, ``others`` that are possible; or an ``error``. With an
-    empty *path* the target-config alone is checked.
+    empty *path* the target-config alone is checked, as it is with an archive that is too much for
+    this machine.
     """
     task = Task([("name", "x"), ("version", "0"), ("target-config", configuration)])
     try:
@@ -35,6 +43,20 @@ def inspect(path: str, configuration: str) -> str:
 
 
 def _look(task: Task, path: str) -> dict[str, Any]:
+    if not os.path.isfile(path):
+        return _choose(task, path)
+    if os.stat(path).st_size > _ARCHIVE_MOST:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="bbot-inspect.") as folder:
+        account = Account(home=folder)
+        account.ids = None  # It is to be looked at, by us.
+        try:
+            return _choose(task, unpack(path, os.path.join(folder, "tree"), account))
+        except NotHere:
+            return {}
+
+
+def _choose(task: Task, path: str) -> dict[str, Any]:
     tree = Tree(path)
     if task.settings.get("subfolder"):
         tree = tree.within(task.settings["subfolder"])

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from typing import IO, NoReturn
 
 USAGE = """\
-usage: bbot-worker --bootstrap | --startup | --version | --inspect dir
+usage: bbot-worker --bootstrap | --startup | --version | --inspect path
                    [--tftp-host addr[:port]] [--build dir] [--config words]
 
 --bootstrap  print the versions a machine bootstrapped with this worker has
 --startup    fetch the task, build it, upload the result, wait for the machine's end
 --version    print the version of this worker
---inspect    print, as JSON, how the sources in the directory would be built
+--inspect    print, as JSON, how sources (a directory or an archive) would be built
 --tftp-host  where tasks come from (default: $BBOT_TFTP, else 196.254.111.222:69)
 --build      directory to work in (default: the current one)
 --config     with --inspect: the task's target-config

@@ -71,6 +71,21 @@ MAPPING = {
 }
 
 
+CHECKSUM = "sha256:" + "0a" * 32
+
+
+@pytest.mark.parametrize("key", ["repository_checksum", "repository-checksum"])
+def test_the_checksum_of_the_sources(key: str) -> None:
+    fields = {name: value for name, value in MAPPING.items() if name != "trust"}
+    task = Task.from_mapping({**fields, key: CHECKSUM})
+    assert task.repository_checksum == CHECKSUM
+    line = f"repository-checksum: {CHECKSUM}\n"
+    assert line in task.to_text()
+    # What was asked for is never left out, even if a worker of then cannot do it.
+    assert line in serialize(task.to_manifest("2017"), long_lines=True)
+    assert Task.parse(task.to_text(), strict=True).to_mapping()["repository_checksum"] == CHECKSUM
+
+
 def test_form_of_2017() -> None:
     task = Task.parse(OLD, strict=True)
     assert task.repository_url == "https://pkg.example.org/1/stable"
@@ -143,6 +158,10 @@ REQUIRED = ": 1\nname: hello\nversion: 1\nrepository-url: x:\nmachine: m\n"
         (": 1\nname: hello\n", "3:1: error: no task version specified"),
         (": 1\nname: hello\nversion: 1\n", "4:1: error: no task repository url specified"),
         (REQUIRED + "trust: no\n", "6:8: error: invalid task trust: 'yes' or 32 hexadecimal"),
+        (
+            REQUIRED + "repository-checksum: sha256:0A\n",
+            "6:22: error: invalid task repository checksum: 'sha256:' and 64 lower-case",
+        ),
         (REQUIRED + "host: 1\n", "6:7: error: invalid task host: '1' is neither 'true' nor"),
         (REQUIRED + "config: 'x\n", "6:9: error: invalid task config: unterminated quoted"),
         (REQUIRED + "repository: y:\n", "6:1: error: task repository redefinition"),

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._record_values import check_package_name
 from ansible_collections.bbot.agent.plugins.plugin_utils import _source
+from ansible_collections.bbot.agent.plugins.plugin_utils._inspect import inspect
 from ansible_collections.bbot.agent.plugins.plugin_utils._source import SourceError, pack_folder
 from ansible_collections.bbot.agent.plugins.plugin_utils._task_source import (
     find_source,
@@ -361,6 +362,18 @@ def test_an_archive_is_a_source(tmp_path: Path, name: str, package: str, version
     assert path == str(tmp_path / name)
     assert source.fields == {"repository-url": f"tftp:{offered}", "repository-type": "dir"}
     assert offered == safe_file_name(name)
+    assert source.tree == path
+
+
+def test_an_archive_is_looked_into(tmp_path: Path) -> None:
+    for name, mode in (("hello-1.tar.gz", "w:gz"), ("hello-1.tar.xz", "w:xz")):
+        with tarfile.open(tmp_path / name, mode) as archive:
+            archive.addfile(tarfile.TarInfo("hello-1/meson.build"))
+        looked = inspect(find(name, tmp_path).tree, "")
+        assert looked["driver"] == "meson"
+    (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "hello-1.tar.gz").read_bytes()[:50])
+    looked = inspect(find("cut.tar.gz", tmp_path).tree, "")
+    assert looked["error"].startswith("the archive of the sources is unreadable")
 
 
 def test_a_debian_source_package_is_a_source(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
 import subprocess
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bbot_worker import inspect
 from bbot_worker.account import Account
-from bbot_worker.errors import WorkerError
-from bbot_worker.sources import place, streams
+from bbot_worker.errors import NotHere, WorkerError
+from bbot_worker.sources import place
 from bbot_worker.sources.archive import unpack
 
 REG, DIR, SYM, LNK = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
@@ -109,8 +111,18 @@ def test_a_missing_program_is_named(
 ) -> None:
     data = compress(archives.tar((archives.member("a"), b"1"), mode="w"), kind)
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(streams.ToolMissing, match=f"no {program} here: Debian's package {program}"):
+    with pytest.raises(NotHere, match=f"no {program} here: Debian's package {program}"):
         unpacked(data)
+
+
+def test_what_another_machine_may_know_is_not_looked_into(
+    tmp_path: Path, archives: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "hello.tar.zst"
+    path.write_bytes(compress(archives.tar((archives.member("meson.build"), b""), mode="w"), "zst"))
+    assert json.loads(inspect.inspect(str(path), ""))["driver"] == "meson"
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert json.loads(inspect.inspect(str(path), "")) == {}
 
 
 def zipped(*members: tuple[str, bytes, int], method: int = zipfile.ZIP_DEFLATED) -> bytes:

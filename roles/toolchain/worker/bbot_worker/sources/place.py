@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from ..errors import WorkerError
+from ..errors import NotHere, WorkerError
 
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Place:
     def _take(self, size: int) -> None:
         self.bytes_left -= size
         if self.bytes_left < 0:
-            raise WorkerError(
+            raise NotHere(
                 f"the sources' archive unpacks to more than the {self._free >> 20} MB that are "
                 "free in this machine"
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 
-from ..errors import WorkerError
+from ..errors import NotHere, WorkerError
 
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
@@ -40,10 +40,6 @@ _XZ_MEMORY = 1 << 30
 _HEADER_LIMIT = 1 << 20
 
 
-class ToolMissing(WorkerError):
-    """A program that this machine lacks: another one may have it."""
-
-
 class Stream:
     """What is in a file after decompression; it goes only forwards, and *limit* bytes far.
 
@@ -69,7 +65,7 @@ class Stream:
             size -= len(data)
             self._position += len(data)
         if self._position > self._limit:
-            raise WorkerError(
+            raise NotHere(
                 "the sources' archive has more in it than this machine has room for "
                 f"({self._limit >> 20} MB)"
             )
@@ -207,7 +203,7 @@ def _printed(file: IO[bytes], kind: str, account: Account) -> Iterator[_Printed]
             extra_groups=[] if ids else None,
         )
     except FileNotFoundError:
-        raise ToolMissing(
+        raise NotHere(
             f"the archive of the sources is compressed as .{kind}, and there is no {program} here: "
             f"Debian's package {package} has it (machine_image_packages)"
         ) from None
