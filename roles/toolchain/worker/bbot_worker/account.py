@@ -33,6 +33,11 @@ class Account:
             _adopt_orphans()
             self._former = _children(os.getpid())
 
+    @property
+    def is_root(self) -> bool:
+        """Whether we may do whatever there is to do."""
+        return os.getuid() == 0
+
     def own(self, path: str) -> None:
         """Give the file, directory or link at *path* to the build user."""
         if self.ids:

@@ -39,13 +39,13 @@ def perform(task: Task, result: Result, work: str, tftp: Tftp, progress: Progres
     task.read_configuration()
     account = Account(home=work)
     account.make_directory(work)
-    operations = task.operations
     site = _Site(task, result, work, tftp, account, progress)
     failed = ""
-    for operation in operations:
+    while site.left:
+        operation = site.left.pop(0)
         if failed:
             result.add(operation, "skip", f"not begun: {failed} has failed")
-        elif is_worse(site.perform(operation, operation == operations[-1]), "warning"):
+        elif is_worse(site.perform(operation), "warning"):
             failed = operation
 
 
@@ -67,10 +67,12 @@ class _Site:
         self._tftp = tftp
         self._account = account
         self._progress = progress
-        self._limit = min(LOG_LIMIT, RESULT_LIMIT // len(task.operations))
+        # The operations that were not begun.
+        self.left = list(task.operations)
+        self._limit = min(LOG_LIMIT, RESULT_LIMIT // len(self.left))
         self._driver: Driver | None = None
 
-    def perform(self, operation: str, is_last: bool) -> str:
+    def perform(self, operation: str) -> str:
         """Do one; its status, which is in the result, too."""
         started = time.monotonic()
         self._progress.begin(operation)
@@ -78,7 +80,7 @@ class _Site:
         status = "abnormal"
         try:
             with contextlib.closing(Guest(self._work)) as guest:
-                status = self._attempt(operation, log, guest, is_last)
+                status = self._attempt(operation, log, guest)
         except Exception:
             import traceback
 
@@ -87,7 +89,7 @@ class _Site:
         self._progress.end(operation, status, time.monotonic() - started)
         return status
 
-    def _attempt(self, operation: str, log: Log, guest: Guest, is_last: bool) -> str:
+    def _attempt(self, operation: str, log: Log, guest: Guest) -> str:
         runner = Runner(log, self._account, self._task.timeout, self._task.pty)
         runner.environment = _environment(self._task, operation, self._work)
         log.warnings = list(self._task.warnings(log))
@@ -95,6 +97,7 @@ class _Site:
         try:
             if self._driver is None:
                 self._driver = _prepare(self._task, self._work, self._tftp, runner)
+                self._take_over(self._driver.operations, operation)
             self._driver.job.runner = runner
             self._driver.perform(operation)
             log.flush()
@@ -110,11 +113,18 @@ class _Site:
             self._account.end_processes()
         if self._driver is not None:
             self._note_tests(operation, log)
-            if is_last or is_worse(status, "warning"):
+            if not self.left or is_worse(status, "warning"):
                 self._bring_home(self._driver)
         if log.warned:
             self._result.report.setdefault("warnings", {})[operation] = log.first_warning[:500]
         return "warning" if status == "success" and log.warned else status
+
+    def _take_over(self, operations: list[str], first: str) -> None:
+        """Have what the sources declare done after the *first* operation, in which they came."""
+        if operations:
+            self.left = [operation for operation in operations if operation != first]
+            room = RESULT_LIMIT - self._limit
+            self._limit = min(LOG_LIMIT, room // max(len(self.left), 1))
 
     def _judge_tests(self, operation: str, log: Log) -> None:
         """See that what went well was tests. Raises WorkerError if some failed all the same."""

@@ -18,6 +18,7 @@ from .log import LINE_LIMIT
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
 
     from .account import Account
     from .log import Log
@@ -34,14 +35,22 @@ _FIONREAD = 0x541B  # The module termios is slow to import.
 
 
 class Command:
-    """A program with its arguments, the directory to run it in, and variables to add."""
+    """A program with its arguments, the directory to run it in, and variables to add.
+
+    A privileged one is run as who the worker is, not as the build user.
+    """
 
     def __init__(
-        self, arguments: list[str], directory: str, environment: dict[str, str] | None = None
+        self,
+        arguments: list[str],
+        directory: str,
+        environment: dict[str, str] | None = None,
+        privileged: bool = False,
     ) -> None:
         self.arguments = arguments
         self.directory = directory
         self.environment = environment or {}
+        self.privileged = privileged
 
 
 class Answer:
@@ -71,10 +80,32 @@ class Runner:
     ) -> None:
         self.log = log
         self.account = account
-        self.timeout = timeout
-        self.until = time.monotonic() + timeout if timeout else None
+        self.until: float | None = None
+        self.bound = ""
         self.pty = pty
         self.environment: dict[str, str] = {}
+        self.limit(timeout)
+
+    def limit(self, seconds: float | None, bound: str = "") -> None:
+        """Have time run out so many seconds from now, unless it does before; None is no limit.
+
+        *bound* says how long that is, for people.
+        """
+        if seconds is None:
+            return
+        until = time.monotonic() + seconds
+        if self.until is None or until < self.until:
+            self.until, self.bound = until, bound or f"{seconds:g} seconds"
+
+    @contextlib.contextmanager
+    def limited(self, seconds: float | None) -> Iterator[None]:
+        """Have time run out sooner for the length of a with statement."""
+        before = self.until, self.bound
+        self.limit(seconds)
+        try:
+            yield
+        finally:
+            self.until, self.bound = before
 
     @property
     def path(self) -> str:
@@ -141,7 +172,7 @@ class Runner:
                 os.killpg(process.pid, signal.SIGKILL)
             code = process.wait()
         if late:
-            raise WorkerError(f"{program} was ended after {self.timeout:g} seconds", "abort")
+            raise WorkerError(f"{program} was ended after {self.bound}", "abort")
         return code
 
     def _channel(self) -> tuple[int, int]:
@@ -162,7 +193,7 @@ class Runner:
     def _start(self, command: Command, writing: int) -> subprocess.Popen[bytes]:
         import subprocess
 
-        ids = self.account.ids
+        ids = None if command.privileged else self.account.ids
         return subprocess.Popen(
             command.arguments,
             cwd=command.directory,

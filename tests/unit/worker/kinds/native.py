@@ -207,4 +207,15 @@ KINDS = {
         flavour="python",
         driver="python",
     ),
+    "declared": Kind(
+        files={
+            "bbot.yml": "steps: {update: cc -o tests tests.c, test: ./tests}\n",
+            "tests.c": C_TESTS["good"],
+        },
+        cases=cases(
+            "tests.c", C_TESTS, none={"bbot.yml": "steps: {update: cc -o tests tests.c}\n"}
+        ),
+        tool="",
+        counts=None,
+    ),
 }

@@ -15,12 +15,15 @@ from ..errors import WorkerError
 
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..task import Task
     from .base import Driver
     from .tree import Tree
 
 # The module, and in it the class, of each.
 DRIVERS = {
+    "declared": "Declared",
     "script": "Script",
     "build2": "Build2",
     "python": "Python",
@@ -95,13 +98,7 @@ def choose(task: Task, tree: Tree | None) -> Choice:
     if task.repository[0].endswith(".dsc"):
         return Choice(driver_named("debian"), "a source package", [])
     assert tree is not None
-    found = []
-    for name in DRIVERS:
-        driver = driver_named(name)
-        reason = driver.detect(tree)
-        if reason:
-            found.append((driver, reason))
-    found.sort(key=lambda each: each[0].defers(tree))
+    found = candidates(tree, DRIVERS)
     if not found:
         raise WorkerError(
             "no known build system in the sources: bring an executable 'bbot-build', a bbot.yml, "
@@ -109,3 +106,14 @@ def choose(task: Task, tree: Tree | None) -> Choice:
             f"config.bbot.driver= ({', '.join(DRIVERS)})"
         )
     return Choice(*found[0], [(driver.name, reason) for driver, reason in found[1:]])
+
+
+def candidates(tree: Tree, names: Iterable[str]) -> list[tuple[type[Driver], str]]:
+    """Return those of the drivers that the sources suggest, the likeliest first, with reasons."""
+    found = []
+    for name in names:
+        driver = driver_named(name)
+        reason = driver.detect(tree)
+        if reason:
+            found.append((driver, reason))
+    return sorted(found, key=lambda each: each[0].defers(tree))

@@ -74,6 +74,8 @@ class Driver:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.tests = Tests()
+        # What the sources want done, for a task that does not say itself.
+        self.operations: list[str] = []
         # Lines about what else could be tried, for when this one fails to build.
         self.alternatives: list[str] = []
 

@@ -109,6 +109,14 @@ class Python(Driver):
 
     # The environments
 
+    def install_requirements(self, path: str, requirements: list[str], who: str) -> None:
+        """Install what *who* requires into the environment at *path*. Raises WorkerError."""
+        python = self._environment(path)
+        unmet = python.unmet(requirements, [])
+        if unmet:
+            options = self._supply(python).to_install(who, unmet, "to go on")
+            self._pip(python, "install", "--no-compile", *options, *requirements)
+
     def _environment(self, path: str) -> Interpreter:
         """The interpreter of the environment at *path*, made now if that was not asked for."""
         from ._python.interpreter import Interpreter

@@ -59,6 +59,11 @@ class Tree:
         """Return the first of the *names* that exists, or an empty string."""
         return next((name for name in names if os.path.exists(self.at(name))), "")
 
+    def is_file(self, name: str) -> bool:
+        """Whether it is a file, be it by a link that does not lead out of the tree."""
+        path = os.path.realpath(self.at(name))
+        return os.path.isfile(path) and path.startswith(os.path.realpath(self.path) + os.sep)
+
     def is_executable(self, name: str) -> bool:
         return os.path.isfile(self.at(name)) and os.access(self.at(name), os.X_OK)
 
@@ -87,6 +92,8 @@ class Tree:
 
     def text(self, name: str) -> str:
         """Return the beginning of a file, empty if it cannot be read."""
+        if not self.is_file(name):
+            return ""  # A pipe would have nobody at its other end.
         try:
             with open(self.at(name), encoding="utf-8", errors="replace") as file:
                 return file.read(_TEXT_LIMIT)

@@ -121,7 +121,7 @@ def deadline(runner: Runner) -> Iterator[None]:
         return
 
     def end(_number: int, _frame: object) -> None:
-        raise WorkerError(f"the sources were not there after {runner.timeout:g} seconds", "abort")
+        raise WorkerError(f"the sources were not there after {runner.bound}", "abort")
 
     before = signal.signal(signal.SIGALRM, end)
     try:
