@@ -368,7 +368,9 @@ def test_an_archive_is_a_source(tmp_path: Path, name: str, package: str, version
 def test_an_archive_is_looked_into(tmp_path: Path) -> None:
     for name, mode in (("hello-1.tar.gz", "w:gz"), ("hello-1.tar.xz", "w:xz")):
         with tarfile.open(tmp_path / name, mode) as archive:
-            archive.addfile(tarfile.TarInfo("hello-1/meson.build"))
+            member = tarfile.TarInfo("hello-1/meson.build")
+            member.size = len(b"project('hello', 'c')")
+            archive.addfile(member, io.BytesIO(b"project('hello', 'c')"))
         looked = inspect(find(name, tmp_path).tree, "")
         assert looked["driver"] == "meson"
     (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "hello-1.tar.gz").read_bytes()[:50])

@@ -119,7 +119,9 @@ def test_what_another_machine_may_know_is_not_looked_into(
     tmp_path: Path, archives: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "hello.tar.zst"
-    path.write_bytes(compress(archives.tar((archives.member("meson.build"), b""), mode="w"), "zst"))
+    content = b"project('hello', 'c')"
+    data = archives.tar((archives.member("meson.build"), content), mode="w")
+    path.write_bytes(compress(data, "zst"))
     assert json.loads(inspect.inspect(str(path), ""))["driver"] == "meson"
     monkeypatch.setenv("PATH", "/nonexistent")
     assert json.loads(inspect.inspect(str(path), "")) == {}
