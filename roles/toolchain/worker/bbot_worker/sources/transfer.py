@@ -17,10 +17,12 @@ from .place import free
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import IO
+    from typing import IO, TypeVar
 
     from ..run import Runner
     from ..tftp import Tftp
+
+    T = TypeVar("T")
 
 TRIES = 4
 # Seconds before the second try; twice as many before each one after it.
@@ -29,6 +31,8 @@ _PAUSE = 1.0
 _PAUSE_MOST = 30.0
 # Seconds after the first try in which another one may begin.
 _PATIENCE = 300.0
+
+pause_for = time.sleep
 
 
 class Hiccup(Exception):
@@ -82,7 +86,7 @@ def fetch_file(url: str, path: str, tftp: Tftp, runner: Runner) -> str:
     return persist(lambda: _once(get, path), f"fetch {url}", runner)
 
 
-def persist(attempt: Callable[[], str], what: str, runner: Runner) -> str:
+def persist(attempt: Callable[[], T], what: str, runner: Runner) -> T:
     """Return what *attempt* returns, after a few tries if it raises Hiccup.
 
     *what* is an infinitive for the error. Raises WorkerError, as *attempt* may do, too.
@@ -101,7 +105,7 @@ def persist(attempt: Callable[[], str], what: str, runner: Runner) -> str:
                         f"cannot {what}: {hiccup} (given up after {number} tries)"
                     ) from None
                 runner.log.note(f"cannot {what}: {hiccup}: once more in {wait:g} seconds")
-                time.sleep(wait)
+                pause_for(wait)
                 pause *= 2
             except WorkerError as error:
                 if error.status == "abort":
