@@ -16,7 +16,12 @@ from programs import BuildError, run
 ARCHIVES = "/var/cache/apt/archives"
 
 # Nobody reads these in a build machine.
-USELESS = ("./usr/share/doc", "./usr/share/man", "./usr/share/info", "./usr/share/lintian")
+USELESS = (
+    "./usr/share/doc",
+    "./usr/share/man",
+    "./usr/share/info",
+    "./usr/share/lintian/overrides",
+)
 
 
 def dependency(package: str, pattern: str) -> str:

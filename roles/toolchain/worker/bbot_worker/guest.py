@@ -23,6 +23,7 @@ class Guest:
 
     def __init__(self, work: str, kernel_log: str = _KERNEL_LOG) -> None:
         self._places = (work, "/tmp", "/var/tmp")
+        self._killed: list[str] = []
         self._log: int | None = None
         # Only root may read it, and only in a machine of our own is it about our build.
         with contextlib.suppress(OSError):
@@ -39,12 +40,13 @@ class Guest:
         return self._memory() or self._disk()
 
     def _memory(self) -> str:
-        killed = [name for line in self._kernel_lines() for name in _OOM.findall(line)]
-        if not killed:
+        self._killed += [name for line in self._kernel_lines() for name in _OOM.findall(line)]
+        if not self._killed:
             return ""
+        names = ", ".join(dict.fromkeys(self._killed))
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
         return (
-            f"out of memory: the kernel killed {', '.join(dict.fromkeys(killed))}; this machine "
+            f"out of memory: the kernel killed {names}; this machine "
             f"has {size} MB (more by the option 'ram', less need of it by config.bbot.jobs)"
         )
 

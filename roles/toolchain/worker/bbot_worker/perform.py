@@ -101,7 +101,7 @@ class _Site:
             self._driver.job.runner = runner
             self._driver.perform(operation)
             log.flush()
-            self._judge_tests(operation, log)
+            self._judge_tests(operation, log, guest)
         except WorkerError as error:
             status = error.status
             self._explain(error, log, guest)
@@ -126,11 +126,16 @@ class _Site:
             room = RESULT_LIMIT - self._limit
             self._limit = min(LOG_LIMIT, room // max(len(self.left), 1))
 
-    def _judge_tests(self, operation: str, log: Log) -> None:
-        """See that what went well was tests. Raises WorkerError if some failed all the same."""
+    def _judge_tests(self, operation: str, log: Log, guest: Guest) -> None:
+        """See that what went well was tests. Raises WorkerError if some failed all the same.
+
+        A runner may take it for an absence of tests that it cannot write what it has found.
+        """
         if self._driver is None or not operation.startswith("test"):
             return
         tests = self._driver.tests
+        if tests.missing and guest.trouble():
+            raise WorkerError(f"no tests were run: {tests.missing}")
         if tests.missing:
             log.warn(f"no tests were run: {tests.missing}")
         elif tests.counts is not None and tests.counts.failed:
