@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles" / "machine_image"
 BUILDER = ROLE / "files" / "builder"
 CACHE = ROOT / ".cache" / "tests"
+PACKAGES = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
+FLAVOURS = sorted(PACKAGES["__machine_image_flavours"])
 
 # The id in the manifest of the image.
 TINY_ID = "tiny-1"
@@ -42,11 +44,10 @@ def debian_image(*flavours: str) -> Path:
 
 def flavour_packages(*flavours: str) -> list[str]:
     """The builder's options for the packages of these flavours, else of the default ones."""
-    content = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
-    packages = set(content["__machine_image_common"])
+    packages = set(PACKAGES["__machine_image_common"])
     for flavour in flavours or defaults["machine_image_flavours"]:
-        packages |= set(content["__machine_image_flavours"][flavour])
+        packages |= set(PACKAGES["__machine_image_flavours"][flavour])
     return [f"--package={package}" for package in sorted(packages)]
 
 

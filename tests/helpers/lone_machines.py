@@ -97,7 +97,11 @@ def bootstrap(image: Path, place: Path) -> tuple[Path, list[Event]]:
 
 
 def perform(
-    bootstrapped: Path, place: Path, files: dict[str, bytes], ram: int = 768
+    bootstrapped: Path,
+    place: Path,
+    files: dict[str, bytes],
+    ram: int = 768,
+    patience: float = PATIENCE,
 ) -> tuple[dict[str, str], str]:
     """Do a task in a copy of the bootstrapped machine; *files* are what the agent offers.
 
@@ -116,7 +120,7 @@ def perform(
         Server("127.0.0.1", 0, get_root=roots[0], put_root=roots[1]) as server,
         machine(directory, server.port, *devices, ram=ram),
     ):
-        if not server.serve(PATIENCE, (place / "put" / "manifest").exists):
+        if not server.serve(patience, (place / "put" / "manifest").exists):
             raise AssertionError((directory / "console.log").read_text())
     result = parse((place / "put" / "manifest").read_bytes())[0]
     return {pair.name: pair.value for pair in result}, (place / "progress").read_text()
