@@ -393,6 +393,14 @@ class Busted(Scanner):
             self.add(passed, failed + errors, pending)
 
 
+# One of these is in each line, in lower case, that a scanner looks for; most lines of a build have
+# none.
+_TELLING = (
+    *("pass", "fail", "ok", "test", "ran ", "error", "skip", "success", "example", "run"),
+    *("pending", "cancelled", "todo", "timeout", "1..0"),
+)
+
+
 class Any(Scanner):
     """All runners that we know, for a command that may call whatever it likes.
 
@@ -404,6 +412,9 @@ class Any(Scanner):
         self._scanners = [make() for make in KNOWN]
 
     def feed(self, line: str) -> None:
+        lower = line.lower()
+        if not any(word in lower for word in _TELLING):
+            return
         for scanner in self._scanners:
             scanner.feed(line)
         counted = [scanner for scanner in self._scanners if scanner.counts is not None]
