@@ -71,6 +71,36 @@ def test_a_result_says_what_became_of_the_task(
     assert ready.reported("+update") == 1
 
 
+def test_an_operation_leaves_nothing_to_the_next(ready: BuildHost, tmp_path: Path) -> None:
+    archive = sources.pack(tmp_path / "source.tar.gz", sources.LEAVING)
+    outcome = ready.perform(files={"source.tar.gz": str(archive)})
+    assert outcome.result.status is Status.SUCCESS, outcome.result.logs
+    lines = outcome.result.logs["configure"].splitlines()
+    begin = lines.index("+ ./bbot-build configure") + 1
+    assert lines[begin : begin + 3] == ["out", "err", "err"]
+    assert "done with configure" in lines
+    assert "chatter" in lines
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (sources.GREEDY, "error: out of memory: the kernel killed python3; this machine has "),
+        (sources.FILLING, "error: out of disk: 0 of "),
+    ],
+    ids=["memory", "disk"],
+)
+def test_a_machine_that_is_too_small_says_so(
+    ready: BuildHost, tmp_path: Path, script: str, words: str
+) -> None:
+    archive = sources.pack(tmp_path / "source.tar.gz", script)
+    outcome = ready.perform(files={"source.tar.gz": str(archive)})
+    assert (outcome.result.status, outcome.culprit) == (Status.ERROR, "task")
+    statuses = {name: status.value for name, status in outcome.result.statuses.items()}
+    assert statuses == {"configure": "success", "update": "error", "test": "skip"}
+    assert words in outcome.result.logs["update"].splitlines()[-1]
+
+
 def test_a_task_is_not_mistaken_for_the_one_before(
     host: BuildHost, bootstrapped: Machine, tmp_path: Path
 ) -> None:

@@ -14,6 +14,27 @@ GOOD = 'echo "doing $1"\n'
 WARNING = '[ "$1" != update ] || echo "hello.c:1:2: warning: unused variable"\n'
 FAILING = '[ "$1" != update ] || { echo "hello.c:3: cannot go on"; exit 3; }\n'
 CRASHING = '[ "$1" != update ] || kill -SEGV $$\n'
+# Leaves a server and one who keeps talking, and fails where these are met again.
+LEAVING = """\
+case $1 in
+  configure)
+    echo out > /dev/stdout && echo err | tee /dev/stderr
+    setsid sh -c 'while :; do echo chatter; done' &
+    setsid busybox nc -l -p 5555 > /dev/null 2>&1 &
+    sleep 1
+    ;;
+  *)
+    busybox ps -o user,pid,args | grep '^build' | grep -v -e grep -e 'ps -o' -e bbot-build && exit 4
+    busybox netstat -ltn | grep :5555 && exit 5
+    ;;
+esac
+echo "done with $1"
+"""
+# Takes more memory, or more disk, than a small machine has.
+GREEDY = """\
+[ "$1" != update ] || python3 -c 'x = [b"x" * (1 << 20) for _ in range(1 << 12)]'
+"""
+FILLING = """[ "$1" != update ] || dd if=/dev/zero of=big bs=1M count=300\n"""
 # Goes on once a file "go" is there to be fetched.
 GATED = """\
 if [ "$1" = update ]; then
