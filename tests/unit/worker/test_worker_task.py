@@ -248,53 +248,6 @@ def test_an_upload_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not upload(Given({}, TftpError("lost")), WorkerResult(), "")
 
 
-def git(directory: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    command = ["git", *identity, "-c", "init.defaultBranch=main", *arguments]
-    return subprocess.run(
-        command, cwd=directory, check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def test_sources_come_from_git(tmp_path: Path) -> None:
-    repository = tmp_path / "hello.git"
-    repository.mkdir()
-    git(repository, "init", "--quiet")
-    commits = []
-    for text in ("one", "two", "three"):
-        (repository / "bbot-build").write_text(f"#!/bin/sh\necho {text}\n")
-        (repository / "bbot-build").chmod(0o755)
-        git(repository, "add", ".")
-        git(repository, "commit", "--quiet", "-m", text)
-        commits.append(git(repository, "rev-parse", "HEAD"))
-    git(repository, "tag", "v2", commits[1])
-    git(repository, "branch", "old/stable", commits[0])
-    expected = {
-        "": "three",
-        f"#{commits[0]}": "one",
-        f"#main@{commits[1]}": "two",
-        "#v2": "two",
-        "#old/stable": "one",
-    }
-    for number, (fragment, text) in enumerate(expected.items()):
-        url = f"repository-url: file://{repository}{fragment}"
-        result = work_off(tmp_path / str(number), task(url, "repository-type: git"))
-        assert result.status == "success", result.operations
-        assert result.operations[1][2].splitlines()[1] == text
-
-
-def test_sources_that_cannot_be_had(tmp_path: Path) -> None:
-    for line, message in {
-        "repository-url: ftp://x/y": "cannot fetch ftp://x/y",
-        "repository-url: /no/such/directory": "no directory /no/such/directory in this machine",
-        "summary: none": "no repository in the task manifest",
-        "repository-url: http://127.0.0.1:9/x.tar.gz": "cannot fetch http://127.0.0.1:9/x.tar.gz: ",
-    }.items():
-        result = work_off(tmp_path, task(line))
-        assert result.status == "error"
-        assert message in result.operations[0][2]
-
-
 class TestCommandLine:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         path = Path(__file__).parents[3] / "roles" / "toolchain" / "worker"

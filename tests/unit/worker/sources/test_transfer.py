@@ -269,6 +269,11 @@ def test_a_directory_is_not_entered(fetch: Fetch, tmp_path: Path) -> None:
     assert (fetch(str(tmp_path / "tree")) / "only/a").read_text() == "x"
 
 
+def test_a_directory_that_is_not_there(fetch: Fetch) -> None:
+    with pytest.raises(WorkerError, match="no directory /no/such/directory in this machine"):
+        fetch("/no/such/directory")
+
+
 @pytest.mark.parametrize("url", ["ftp://x/y", "svn+ssh://x", ""])
 def test_addresses_of_other_kinds(fetch: Fetch, url: str) -> None:
     with pytest.raises(

@@ -5,24 +5,164 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 
+from ..errors import WorkerError
 from ..run import Command, Runner
+from .transfer import Hiccup, persist
+
+# Nobody is there to be asked.
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+}
+_OPTIONS = (
+    *("-c", "advice.detachedHead=false"),
+    # Bytes a second, for that many seconds, are taken for a connection that is dead.
+    *("-c", "http.lowSpeedLimit=100", "-c", "http.lowSpeedTime=60"),
+)
+_COMMIT = re.compile("[0-9a-f]{7,64}")
+_REQUEST = re.compile(r"(?:refs/)?((?:pull|merge-requests)/[0-9]+)(/[a-z]+)?")
+# What git says when the network, or a server, has a bad moment.
+_HICCUP = re.compile(
+    r"could not resolve|temporary failure|timed out|connection (?:re|closed|was)|failed to connect|"
+    r"early eof|hung up|rpc failed|disconnect|empty reply|too slow|broken pipe|"
+    r"returned error: (?:429|5\d\d)|network is unreachable|no route to host",
+    re.IGNORECASE,
+)
+_NOT_THERE = re.compile("remote ref|not our ref|unadvertised|Unable to find")
+_FILTER = "--filter=blob:none"
 
 
 def clone(url: str, source: str, work: str, runner: Runner) -> None:
-    """Clone the repository, with what its address's fragment names checked out."""
+    """Clone the repository, with what its address's fragment names checked out.
+
+    That is a branch, a tag, a commit, ``<branch>@<commit>``, a pull or merge request
+    (``pull/12``), or any reference by its whole name (``refs/...``). All tags and the history are
+    there; old versions of files are left at the server if it can do that. Submodules are there,
+    too. Raises WorkerError.
+    """
     url, _, fragment = url.partition("#")
     url = re.sub("^git[+]", "", url)
-    # bpkg's fragments: a branch or tag, a commit, or <branch>@<commit>.
-    reference = fragment.rpartition("@")[2]
-    command = ["git", "clone", "--quiet", "--recurse-submodules"]
-    if not reference:
-        command += ["--depth=1", "--shallow-submodules"]
-    runner.run(Command([*command, "--", url, source], work))
-    if reference:
-        git = ["git", "-c", "advice.detachedHead=false"]
-        if runner.ask(Command([*git, "rev-parse", "-q", "origin/" + reference], source)):
-            reference = "origin/" + reference
-        runner.run(Command([*git, "checkout", "--quiet", "--detach", reference], source))
-        runner.run(Command([*git, "submodule", "--quiet", "update", "--init"], source))
+    if url.startswith("-") or fragment.startswith("-"):
+        raise WorkerError(f"'{fragment or url}' begins with '-': it would be an option of git")
+    repository = _Repository(url, source, work, runner)
+    repository.clone()
+    if fragment:
+        repository.check_out(fragment)
+    else:
+        repository.check_out_default()
+    repository.update_submodules()
+
+
+class _Repository:
+    def __init__(self, url: str, source: str, work: str, runner: Runner) -> None:
+        self._url = url
+        self._source = source
+        self._work = work
+        self._runner = runner
+        self._options = list(_OPTIONS)
+        if "://" not in url or url.startswith("file:"):
+            # Submodules may be of this machine, too, then.
+            self._options += ["-c", "protocol.file.allow=always"]
+
+    def clone(self) -> None:
+        command = ["clone", "--quiet", "--no-checkout"]
+        command += [_FILTER] if self._filters() else []
+
+        def attempt() -> None:
+            shutil.rmtree(self._source, ignore_errors=True)
+            self._git([*command, "--", self._url, self._source], self._work)
+
+        persist(attempt, f"clone {self._url}", self._runner)
+
+    def _filters(self) -> bool:
+        """Whether the server can leave out old versions of files.
+
+        One that cannot may be asked for them all the same, but not by git over dumb HTTP: it goes
+        on asking forever for what is not there.
+        """
+        command = ["git", *self._options, "ls-remote", "--quiet", "--", self._url, "HEAD"]
+        environment = {**_ENVIRONMENT, "GIT_TRACE_PACKET": "1"}
+        answer = self._runner.ask(Command(command, self._work, environment))
+        return re.search(r"< .*\bfilter\b", answer.output) is not None
+
+    def check_out_default(self) -> None:
+        if not self._commit("HEAD"):
+            raise WorkerError(f"the repository {self._url} has no commit on its default branch")
+        self._fetching(["reset", "--quiet", "--hard"])
+
+    def check_out(self, fragment: str) -> None:
+        name, _, commit = fragment.rpartition("@")
+        if not name or not _COMMIT.fullmatch(commit):
+            name, commit = fragment, ""
+        found = self._find(commit or name)
+        if not found:
+            raise WorkerError(
+                f"the repository {self._url} has no branch, tag, commit or pull request "
+                f"'{commit or name}'"
+            )
+        self._fetching(["checkout", "--quiet", "--detach", found])
+        head = self._commit("HEAD")
+        if head != found or (commit and not head.startswith(commit)):
+            raise WorkerError(f"{found} of {self._url} was to be checked out, and {head} is there")
+
+    def update_submodules(self) -> None:
+        if os.path.lexists(os.path.join(self._source, ".gitmodules")):
+            self._fetching(["submodule", "--quiet", "update", "--init", "--recursive"])
+
+    def _find(self, name: str) -> str:
+        """The commit of that name, fetched if it did not come with the clone; empty if none."""
+        request = _REQUEST.fullmatch(name)
+        if request:
+            return self._fetch(f"refs/{request[1]}{request[2] or '/head'}")
+        if name.startswith("refs/"):
+            return self._fetch(name)
+        found = self._commit(f"refs/remotes/origin/{name}") or self._commit(f"refs/tags/{name}")
+        if not found and _COMMIT.fullmatch(name):
+            found = self._commit(name) or (self._fetch(name) if len(name) >= 40 else "")
+            if found and not found.startswith(name):
+                raise WorkerError(f"the repository {self._url} gives {found} for {name}")
+        return found
+
+    def _fetch(self, reference: str) -> str:
+        try:
+            self._fetching(["fetch", "--quiet", "origin", reference])
+        except WorkerError as error:
+            if error.status == "error" and _NOT_THERE.search(str(error)):
+                return ""
+            raise
+        return self._commit("FETCH_HEAD")
+
+    def _commit(self, name: str) -> str:
+        """The whole name of a commit that is here; empty if it is not."""
+        command = ["git", "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
+        answer = self._runner.ask(Command(command, self._source, _ENVIRONMENT))
+        return answer.output.strip() if answer else ""
+
+    def _fetching(self, arguments: list[str]) -> None:
+        """Run what may ask the server for more."""
+        what = f"{arguments[0]} {self._url}"
+        persist(lambda: self._git(arguments, self._source), what, self._runner)
+
+    def _git(self, arguments: list[str], directory: str) -> None:
+        """Run git; what it says is told only when it fails. Raises Hiccup or WorkerError."""
+        import shlex
+
+        self._runner.log.note("+ " + shlex.join(["git", *arguments]))
+        command = Command(["git", *self._options, *arguments], directory, _ENVIRONMENT)
+        answer = self._runner.ask(command)
+        if answer:
+            return
+        lines = [line.strip() for line in answer.output.splitlines() if line.strip()]
+        fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
+        reason = (fatal or lines or ["no reason given"])[0]
+        if answer.code == 127:
+            raise WorkerError(answer.output)
+        if _HICCUP.search(answer.output):
+            raise Hiccup(reason)
+        raise WorkerError("; ".join(dict.fromkeys(fatal or [reason]))[:1000])
