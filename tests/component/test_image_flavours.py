@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "worker"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "roles" / "toolchain" / "worker"))
 
 from bbot_worker.drivers import DRIVERS, driver_named
-from kinds import all_kinds
+from kinds.table import all_kinds
 
 pytestmark = pytest.mark.long
 

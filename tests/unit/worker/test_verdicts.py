@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from bbot_worker.progress import Progress
-from kinds import CASES, Kind, all_kinds
+from kinds.table import CASES, Kind, all_kinds
 
 KINDS = all_kinds()
 

@@ -158,7 +158,7 @@ def test_both_agree_on_any_text() -> None:
         refused += expected == "refused"
         accepted += expected != "refused" and any(expected)
         blocks += expected != "refused" and any(
-            "\n" in value for one in expected for _, value in one
+            "\n" in value for one in expected for _name, value in one
         )
     # The generator reaches both, and values of several lines.
     assert min(refused, accepted, blocks) > 5_000

@@ -55,7 +55,7 @@ class Guest:
         lines: list[str] = []
         if self._log is None:
             return lines
-        for _ in range(_LINES_MOST):
+        for _dummy in range(_LINES_MOST):
             try:
                 data = os.read(self._log, 8192)  # One message each time.
             except BrokenPipeError:

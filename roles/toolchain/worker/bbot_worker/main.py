@@ -122,7 +122,7 @@ def load_all() -> None:
     from .drivers import base, script, tree
     from .sources import archive, transfer
 
-    _ = json, shlex, signal, subprocess, tarfile, sources, base, script, tree, archive, transfer
+    del json, shlex, signal, subprocess, tarfile, sources, base, script, tree, archive, transfer
 
 
 def startup(tftp: Tftp, work: str) -> NoReturn:
@@ -156,7 +156,7 @@ def main(arguments: list[str]) -> int:
         else:
             sys.stderr.write(f"bbot-worker: unexpected argument '{option}'\n{USAGE}")
             return 1
-    host, _, port = tftp_host.partition(":")
+    host, _sign, port = tftp_host.partition(":")
     if not re.fullmatch(r"\d{1,5}|", port) or not host:
         sys.stderr.write(f"bbot-worker: invalid --tftp-host '{tftp_host}': addr[:port] expected\n")
         return 1

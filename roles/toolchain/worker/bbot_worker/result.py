@@ -33,15 +33,15 @@ class Result:
     def status(self) -> str:
         """The worst of the operations'; of none, that of a machine that went wrong."""
         worst = "success" if self.operations else "abnormal"
-        for _, status, _ in self.operations:
+        for _name, status, _log in self.operations:
             worst = status if is_worse(status, worst) else worst
         return worst
 
     def serialize(self) -> bytes:
         """Return the manifest."""
         pairs = [("name", self.name), ("version", self.version), ("status", self.status)]
-        pairs += [(f"{name}-status", status) for name, status, _ in self.operations]
-        pairs += [(f"{name}-log", log) for name, _, log in self.operations]
+        pairs += [(f"{name}-status", status) for name, status, _log in self.operations]
+        pairs += [(f"{name}-log", log) for name, _status, log in self.operations]
         if self.report:
             import json
 

@@ -72,13 +72,16 @@ class Task:
             raise WorkerError(f"unreadable target-config '{text}': {error}") from None
         for word in words:
             if word.startswith(PREFIX):
-                name, _, value = word[len(PREFIX) :].partition("=")
+                name, _sign, value = word[len(PREFIX) :].partition("=")
                 self.settings[name] = value
             else:
                 self.words.append(word)
         check_settings(self.settings)
-        # Asked for here, so that what is wrong with them is said before anything is done.
-        _ = self.operations, self.jobs, self.timeout, self.pty
+        self.check_values()
+
+    def check_values(self) -> tuple[object, ...]:
+        """Raise WorkerError for a setting that has a value which it cannot have."""
+        return self.operations, self.jobs, self.timeout, self.pty
 
     def value(self, name: str) -> str:
         """Return the first value of that name, or an empty string."""

@@ -127,7 +127,7 @@ class _Transfer:
                     ]
                 )
                 while True:
-                    _, block, _ = self._await({_ACK}, progress)
+                    _opcode, block, _payload = self._await({_ACK}, progress)
                     ahead = (block - done) & 0xFFFF
                     if ahead <= until - done:
                         break  # Anything else is an old acknowledgement.
@@ -190,7 +190,9 @@ class _Transfer:
                 self._send(self.last_sent)
                 self.wait = min(self.wait * 2, _REPEAT_MOST)
                 repeat = now + self.wait
-            ready, _, _ = select.select([self.socket], [], [], min(repeat, self.give_up) - now)
+            ready, _writable, _failed = select.select(
+                [self.socket], [], [], min(repeat, self.give_up) - now
+            )
             if not ready:
                 continue
             try:

@@ -358,7 +358,7 @@ def test_an_archive_is_a_source(tmp_path: Path, name: str, package: str, version
     (tmp_path / name).write_bytes(b"")
     source = find(name, tmp_path)
     assert (source.name, source.version) == (package, version)
-    ((offered, path),) = source.files.items()
+    ((offered, path),) = list(source.files.items())
     assert path == str(tmp_path / name)
     assert source.fields == {"repository-url": f"tftp:{offered}", "repository-type": "dir"}
     assert offered == safe_file_name(name)

@@ -368,7 +368,7 @@ def test_one_that_is_no_file_of_the_sources(tmp_path: Path) -> None:
     outside.write_text("secret: 1\n")
     tree.mkdir()
     for make in (
-        lambda: (tree / "bbot.yml").mkdir(),
+        (tree / "bbot.yml").mkdir,
         lambda: os.mkfifo(tree / "bbot.yml"),
         lambda: (tree / "bbot.yml").symlink_to(outside),
         lambda: (tree / "bbot.yml").symlink_to("bbot.yml"),

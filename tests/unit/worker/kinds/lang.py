@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import C_TESTS, Kind, cases, text
+from .table import C_TESTS, Kind, cases, text
 
 RUST = "pub fn answer() -> u32 { 42 }\n"
 

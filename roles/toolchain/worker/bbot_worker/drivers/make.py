@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..run import Answer
     from .tree import Tree
 
+# As it quotes names, with and without UTF-8.
+_QUOTE = "['`\u2018\u2019]"
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 # A rule, or another makefile that may have some.
 _RULE = r"^(?:[^\s#:=][^:=#]*::?(?:[^=]|$)|-?include\s)"
@@ -81,8 +83,8 @@ def has_target(target: str, ask: Callable[..., Answer]) -> bool:
     answer = ask("--dry-run", "--no-print-directory", "--no-builtin-rules", target)
     if not answer:
         # A dry run of recursive makefiles can fail where a real one does not.
-        return not re.search(rf"No rule to make target ['`‘]{target}['’]\.", answer.output)
-    idle = rf"make(?:\[\d+\])?: (?:Nothing to be done for|['`‘]{target}['’] is up to date)"
+        return not re.search(rf"No rule to make target {_QUOTE}{target}{_QUOTE}\.", answer.output)
+    idle = rf"make(?:\[\d+\])?: (?:Nothing to be done for|{_QUOTE}{target}{_QUOTE} is up to date)"
     return any(not re.match(idle, line) for line in answer.output.strip().splitlines())
 
 

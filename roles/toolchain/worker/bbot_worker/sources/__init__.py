@@ -64,13 +64,13 @@ def _fetch_archive(task: Task, source: str, work: str, tftp: Tftp, runner: Runne
     from .archive import unpack
     from .transfer import deadline, fetch_file
 
-    url, _, fragment = task.repository[0].partition("#")
+    url, _hash, fragment = task.repository[0].partition("#")
     wanted = checksum.expected(task.value(checksum.FIELD), fragment)
     folder = runner.account.make_directory(os.path.join(work, "download"))
     path = os.path.join(folder, "archive")
     checksum.check(fetch_file(url, path, tftp, runner), wanted, url)
     if debian.is_dsc(path):
-        place, _, rest = url.partition("?")
+        place, _mark, rest = url.partition("?")
         base = place.rpartition("/")[0] + "/" if "/" in place else "tftp:"
         query = f"?{rest}" if rest else ""
         debian.unpack_package(

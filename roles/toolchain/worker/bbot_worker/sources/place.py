@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 
@@ -267,6 +268,5 @@ def _encode(name: str) -> bytes:
 
 def _set_time(path: bytes, mtime: float) -> None:
     """Set the time of the last change, in seconds; what no file can have is made to fit."""
-    # In this order, as nothing is more or less than nan.
-    fitting = max(0, min(_LATEST, mtime)) if mtime == mtime else 0
+    fitting = max(0, min(_LATEST, mtime)) if not math.isnan(mtime) else 0
     os.utime(path, (fitting, fitting), follow_symlinks=False)

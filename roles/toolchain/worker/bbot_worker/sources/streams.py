@@ -150,7 +150,7 @@ class _Xz:
 
     def read(self, size: int) -> bytes:
         while True:
-            if self._decoder.eof:
+            if bool(self._decoder.eof):
                 self._rest = self._decoder.unused_data.lstrip(b"\0")
                 # Between streams and after the last one there may be zeros.
                 while not self._rest:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import tarfile
+import tarfile as tar
 
 from ..errors import WorkerError
 from .place import shown
@@ -23,25 +23,25 @@ _GLOBALS_MOST = 100
 _IGNORED = (b"V",)
 
 
-class _Member(tarfile.TarInfo):
+class _Member(tar.TarInfo):
     """A member, whose header is not too long, and whose absence is an error, not an end."""
 
     @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
-        assert isinstance(archive, _Archive)
+    def fromtarfile(cls, tarfile: tar.TarFile) -> Self:
+        assert isinstance(tarfile, _Archive)
         try:
-            with archive.stream.header():
-                return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            archive.is_whole = True
+            with tarfile.stream.header():
+                return super().fromtarfile(tarfile)
+        except tar.EOFHeaderError:  # type: ignore[attr-defined]
+            tarfile.is_whole = True
             raise
-        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+        except tar.EmptyHeaderError:  # type: ignore[attr-defined]
             raise
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(str(error)) from None
+        except tar.HeaderError as error:
+            raise tar.ReadError(str(error)) from None
 
 
-class _Archive(tarfile.TarFile):
+class _Archive(tar.TarFile):
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.is_whole = False
@@ -73,7 +73,7 @@ def unpack_tar(stream: Stream, place: Place) -> None:
     stream.drain()
 
 
-def _unpack_member(archive: _Archive, member: tarfile.TarInfo, place: Place) -> None:
+def _unpack_member(archive: _Archive, member: tar.TarInfo, place: Place) -> None:
     if member.size < 0:
         raise WorkerError(f"{shown(member.name)} of the sources' archive has a negative size")
     if member.isdir():
@@ -95,7 +95,7 @@ def _unpack_member(archive: _Archive, member: tarfile.TarInfo, place: Place) -> 
         )
 
 
-def _check_map(member: tarfile.TarInfo) -> None:
+def _check_map(member: tar.TarInfo) -> None:
     """See that the parts of a file with holes are in order; else reading could go on forever."""
     end = 0
     parts: Any = member.sparse

@@ -56,7 +56,7 @@ def install(driver: Driver, packages: list[str]) -> None:
 
 
 def _is_there(driver: Driver, package: str) -> bool:
-    name, _, version = package.partition("=")
+    name, _sign, version = package.partition("=")
     answer = driver.ask(
         "dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}\\n", name
     )
