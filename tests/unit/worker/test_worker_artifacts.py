@@ -121,6 +121,17 @@ def test_of_a_failed_build_what_is_there(perform: Perform, tmp_path: Path) -> No
     assert set(members(tmp_path)) == {"upload/bindist/libhello-1.0.0/build.log"}
 
 
+def test_the_archive_is_a_file_of_ours(perform: Perform, tmp_path: Path) -> None:
+    """Root writes it, in a folder of the build's."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    makefile = f"all:\n\techo x > prog; ln -s {victim} ../upload.tar\n"
+    outcome = perform({"Makefile": makefile}, "config.bbot.artifacts=prog")
+    assert outcome.report["uploads"]
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "work" / "upload.tar").is_symlink()
+
+
 def test_sizes_and_numbers_are_bounded(
     perform: Perform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

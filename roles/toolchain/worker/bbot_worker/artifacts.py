@@ -22,7 +22,7 @@ from .errors import WorkerError
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import IO, Any
 
     from .drivers.base import Driver, Job
 
@@ -59,7 +59,7 @@ def collect(driver: Driver) -> dict[str, Any]:
         if not found and patterns:
             packer.warn(f"no artifact matches '{pattern}'")
     if not patterns and driver.brings_installed and os.path.isdir(job.prefix):
-        for path in match(job.prefix, "**"):
+        for path in _match(job.prefix, "**"):
             packer.add(job.prefix, path)
     return packer.finish()
 
@@ -83,13 +83,13 @@ def _stage(driver: Driver) -> str:
 def _find(job: Job, pattern: str, installed: str) -> Iterator[tuple[str, str]]:
     """The files that match in the sources, or below the work directory; places and paths."""
     if pattern == INSTALL:
-        yield from ((installed, path) for path in match(installed, "**"))
+        yield from ((installed, path) for path in _match(installed, "**"))
         return
-    yield from ((job.work, path) for path in match(job.work, pattern, _OURS))
-    yield from ((job.source, path) for path in match(job.source, pattern))
+    yield from ((job.work, path) for path in _match(job.work, pattern, _OURS))
+    yield from ((job.source, path) for path in _match(job.source, pattern))
 
 
-def match(place: str, pattern: str, only: tuple[str, ...] = ()) -> Iterator[str]:
+def _match(place: str, pattern: str, only: tuple[str, ...] = ()) -> Iterator[str]:
     """The files below *place* that match, relative to it; links to folders are not followed.
 
     With *only* no other folders in it are looked into.
@@ -122,6 +122,14 @@ def translate(pattern: str) -> str:
     return "(?s:" + "".join(parts) + ")"
 
 
+def _new_file(path: str) -> IO[bytes]:
+    """A new file at *path*, whatever the build has put there, such as a link to root's."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+
 class _Packer:
     """Writes the archive as the files are found."""
 
@@ -130,6 +138,7 @@ class _Packer:
         task = driver.job.task
         self._instance = re.sub("[^A-Za-z0-9_.+-]", "_", f"{task.name}-{task.version}")[:_NAME_MOST]
         self._path = os.path.join(driver.job.work, FILE)
+        self._file: IO[bytes] | None = None
         self._archive: tarfile.TarFile | None = None
         self._size = 0
         self._entries: dict[str, dict[str, Any]] = {}
@@ -158,7 +167,8 @@ class _Packer:
 
     def _write(self, name: str, kind: str, path: str, data: bytes, mode: int) -> None:
         if self._archive is None:
-            self._archive = tarfile.TarFile.open(self._path, "w", format=tarfile.PAX_FORMAT)
+            self._file = _new_file(self._path)
+            self._archive = tarfile.TarFile(fileobj=self._file, mode="w")
         member = tarfile.TarInfo(name)
         member.size = len(data)
         member.mode = 0o755 if mode & 0o111 else 0o644
@@ -174,11 +184,12 @@ class _Packer:
                 f"{self._refused} artifacts are left out: more than {FILES_MOST} files or "
                 f"{SIZE_MOST >> 20} MiB in all"
             )
-        if self._archive is None:
+        if self._archive is None or self._file is None:
             return {}
         self._archive.close()
+        self._file.close()
+        digest = hashlib.sha256()
         with open(self._path, "rb") as file:
-            digest = hashlib.sha256()
             while data := file.read(1 << 20):
                 digest.update(data)
         upload = {"name": FILE, "size": os.path.getsize(self._path), "sha256": digest.hexdigest()}

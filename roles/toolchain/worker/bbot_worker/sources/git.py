@@ -46,7 +46,7 @@ def clone(url: str, source: str, work: str, runner: Runner) -> None:
     there; old versions of files are left at the server if it can do that. Submodules are there,
     too. Raises WorkerError.
     """
-    url, _, fragment = url.partition("#")
+    url, _hash, fragment = url.partition("#")
     url = re.sub("^git[+]", "", url)
     if url.startswith("-") or fragment.startswith("-"):
         raise WorkerError(f"'{fragment or url}' begins with '-': it would be an option of git")
@@ -97,7 +97,7 @@ class _Repository:
         self._fetching(["reset", "--quiet", "--hard"])
 
     def check_out(self, fragment: str) -> None:
-        name, _, commit = fragment.rpartition("@")
+        name, _sign, commit = fragment.rpartition("@")
         if not name or not _COMMIT.fullmatch(commit):
             name, commit = fragment, ""
         found = self._find(commit or name)
