@@ -59,7 +59,7 @@ def collect(driver: Driver) -> dict[str, Any]:
         if not found and patterns:
             packer.warn(f"no artifact matches '{pattern}'")
     if not patterns and driver.brings_installed and os.path.isdir(job.prefix):
-        for path in _match(job.prefix, "**"):
+        for path in match(job.prefix, "**"):
             packer.add(job.prefix, path)
     return packer.finish()
 
@@ -83,13 +83,13 @@ def _stage(driver: Driver) -> str:
 def _find(job: Job, pattern: str, installed: str) -> Iterator[tuple[str, str]]:
     """The files that match in the sources, or below the work directory; places and paths."""
     if pattern == INSTALL:
-        yield from ((installed, path) for path in _match(installed, "**"))
+        yield from ((installed, path) for path in match(installed, "**"))
         return
-    yield from ((job.work, path) for path in _match(job.work, pattern, _OURS))
-    yield from ((job.source, path) for path in _match(job.source, pattern))
+    yield from ((job.work, path) for path in match(job.work, pattern, _OURS))
+    yield from ((job.source, path) for path in match(job.source, pattern))
 
 
-def _match(place: str, pattern: str, only: tuple[str, ...] = ()) -> Iterator[str]:
+def match(place: str, pattern: str, only: tuple[str, ...] = ()) -> Iterator[str]:
     """The files below *place* that match, relative to it; links to folders are not followed.
 
     With *only* no other folders in it are looked into.
