@@ -47,3 +47,13 @@ def test_all_that_are_possible_are_named(perform: Perform) -> None:
         "driver: meson (meson.build)\nalso possible: scons (SConstruct), configure (configure, "
         "written by hand), make (Makefile): choose by config.bbot.driver=NAME, such as scons"
     ) in outcome.logs["configure"]
+
+
+def test_a_configure_that_is_not_of_autoconf_is_not_made_anew(perform: Perform) -> None:
+    files = {
+        "configure": "#!/bin/sh\n",
+        "configure.ac": "AC_INIT([x], [1])\n",
+        "Makefile": "all:\n",
+    }
+    outcome = perform(files, "config.bbot.operations=configure")
+    assert "driver: configure (configure, written by hand)" in outcome.logs["configure"]

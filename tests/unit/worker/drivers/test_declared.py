@@ -65,6 +65,14 @@ FILES = {
 }
 
 
+def test_the_example_of_the_documentation_is_right() -> None:
+    page = Path(__file__).parents[4] / "docs" / "worker.md"
+    example = page.read_text().split("```yaml\n")[1].split("```")[0]
+    declaration = Declaration(example.encode(), DRIVERS)
+    assert declaration.driver == "cmake"
+    assert [step.directory for step in declaration.steps["test"]] == ["", "tests"]
+
+
 def test_everything(perform: Perform, tmp_path: Path) -> None:
     outcome = perform(FILES)
     assert outcome.status == "success", outcome
