@@ -71,6 +71,8 @@ class _Site:
         self.left = list(task.operations)
         self._limit = min(LOG_LIMIT, RESULT_LIMIT // len(self.left))
         self._driver: Driver | None = None
+        # Those of the environment that the task asks for.
+        self._variables: dict[str, str] = {}
 
     def perform(self, operation: str) -> str:
         """Do one; its status, which is in the result, too."""
@@ -92,10 +94,12 @@ class _Site:
     def _attempt(self, operation: str, log: Log, guest: Guest) -> str:
         runner = Runner(log, self._account, self._task.timeout, self._task.pty)
         runner.environment = _environment(self._task, operation, self._work)
+        runner.environment.update(self._variables)
         log.warnings = list(self._task.warnings(log))
         status = "success"
         try:
             if self._driver is None:
+                self._variables = _read_environment(self._task, self._work, runner)
                 self._driver = _prepare(self._task, self._work, self._tftp, runner)
                 self._take_over(self._driver.operations, operation)
             self._driver.job.runner = runner
@@ -171,6 +175,21 @@ class _Site:
             driver.job.runner.log.warn(f"the artifacts cannot be packed: {error}")
 
 
+def _read_environment(task: Task, work: str, runner: Runner) -> dict[str, str]:
+    """Return the variables of the environment that the task asks for, and have commands get them.
+
+    Raises WorkerError, also for a target that needs an environment.
+    """
+    if not (task.target or task.value("environment")):
+        return {}
+    from .environment import check_target, read_environment
+
+    check_target(task, os.uname().machine)
+    variables = read_environment(task, work, runner)
+    runner.environment.update(variables)
+    return variables
+
+
 def _prepare(task: Task, work: str, tftp: Tftp, runner: Runner) -> Driver:
     """Fetch the sources, and choose the driver for them."""
     from .drivers import choose
@@ -181,6 +200,10 @@ def _prepare(task: Task, work: str, tftp: Tftp, runner: Runner) -> Driver:
     by_bpkg = task.repository[1] == "pkg" or (
         task.settings.get("driver") == "build2" and not task.repository[0].startswith("tftp:")
     )
+    if by_bpkg and task.value("repository-checksum"):
+        raise WorkerError(
+            "repository-checksum is for archives: bpkg checks what it fetches by certificates"
+        )
     source = "" if by_bpkg else fetch_source(task, work, tftp, runner)
     if source and task.settings.get("subfolder"):
         source = Tree(source).within(task.settings["subfolder"]).path
