@@ -397,7 +397,7 @@ class Busted(Scanner):
 # none.
 _TELLING = (
     *("pass", "fail", "ok", "test", "ran ", "error", "skip", "success", "example", "run"),
-    *("pending", "cancelled", "todo", "timeout", "1..0"),
+    *("pending", "cancelled", "todo", "timeout", "total", "1..0"),
 )
 
 
@@ -413,7 +413,7 @@ class Any(Scanner):
 
     def feed(self, line: str) -> None:
         lower = line.lower()
-        if not any(word in lower for word in _TELLING):
+        if not (any(word in lower for word in _TELLING) or self._follows()):
             return
         for scanner in self._scanners:
             scanner.feed(line)
@@ -421,6 +421,10 @@ class Any(Scanner):
         if counted:
             best = max(counted, key=lambda each: (each.counts or Counts()).run)
             self.counts, self.first_failure = best.counts, best.first_failure
+
+    def _follows(self) -> bool:
+        """Whether the line may belong to a failure that was met before."""
+        return any(scanner._following for scanner in self._scanners)
 
 
 KNOWN: tuple[Callable[[], Scanner], ...] = (
