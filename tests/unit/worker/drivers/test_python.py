@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import re
 import textwrap
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,9 @@ PACKAGE = {
     "sample/__init__.py": "def answer():\n    return 42\n",
 }
 FILES = {**PACKAGE, "tests/test_sample.py": TESTS}
+
+
+ANSWERS = Interpreter.answers
 
 
 @pytest.fixture(autouse=True)
@@ -360,6 +366,54 @@ def test_a_wheelhouse_that_is_not_there(perform: Perform) -> None:
     )
 
 
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an index with the packages needed-thing and wanted."""
+    monkeypatch.setattr(Interpreter, "answers", ANSWERS)
+    for name in ("needed_thing", "wanted"):
+        place = tmp_path / "index" / "simple" / name.replace("_", "-")
+        place.mkdir(parents=True)
+        file = f"{name}-3.0-py3-none-any.whl"
+        (place / file).write_bytes(wheel(name, "3.0"))
+        (place / "index.html").write_text(f'<a href="{file}">{file}</a>')
+    handler = functools.partial(Quiet, directory=str(tmp_path / "index"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/simple"
+        server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def test_an_index_of_the_machines(perform: Perform, index: str) -> None:
+    pyproject = WITH_SETUPTOOLS.replace(
+        'version = "1.2"', 'version = "1.2"\ndependencies = ["Needed.Thing>=2"]'
+    )
+    pyproject += '[dependency-groups]\ntest = ["wanted"]\n'
+    files = {**FILES, "pyproject.toml": pyproject}
+    files["tests/test_sample.py"] = "import wanted, needed_thing\n" + TESTS
+    outcome = perform(files, "", ("auxiliary-environment", f"PIP_INDEX_URL={index}\n"))
+    assert outcome.status == "success", outcome
+    assert "built with this machine's packages" in outcome.logs["configure"]
+
+
+def test_an_index_of_the_tasks(perform: Perform, index: str) -> None:
+    files = {**FILES, "bbot.yml": "driver: python\nrequirements: [Needed.Thing>=2]\n"}
+    files["tests/test_sample.py"] = "import needed_thing\n" + TESTS
+    outcome = perform(files, f"config.bbot.index={index}")
+    assert outcome.status == "success", outcome
+    assert f"--index-url {index} --trusted-host 127.0.0.1" in outcome.logs["configure"]
+
+
+def test_coverage_that_is_configured_is_an_artifact(perform: Perform) -> None:
+    outcome = perform({**FILES, "pytest.ini": "[pytest]\naddopts = --cov=sample\n"})
+    assert outcome.status == "success", outcome
+    assert "reports/coverage.xml" in {each["path"] for each in outcome.report["artifacts"]}
+
+
 def test_an_index_that_does_not_answer(perform: Perform) -> None:
     outcome = perform(FILES, "config.bbot.index=http://127.0.0.1:9/simple")
     assert outcome.statuses["configure"] == "error"
@@ -373,9 +427,9 @@ def test_an_index_that_does_not_answer(perform: Perform) -> None:
     ("files", "said"),
     [
         (
-            {"pytest.ini": "[pytest]\naddopts = --cov=sample\n"},
-            "this machine lacks pytest-cov, whose option --cov=sample the project gives to pytest: "
-            "name a wheelhouse",
+            {"pytest.ini": "[pytest]\naddopts = --benchmark-only\n"},
+            "this machine lacks pytest-benchmark, whose option --benchmark-only the project gives "
+            "to pytest: name a wheelhouse",
         ),
         (
             {"pytest.ini": "[pytest]\nrequired_plugins = pytest-nosuch\n"},
