@@ -112,6 +112,8 @@ def load_all() -> None:
     Done before the worker asks for one: in a machine that is saved at that moment, and resumed for
     a task later, it is there already.
     """
+    import gzip
+    import hashlib
     import json
     import shlex
     import signal
@@ -122,7 +124,8 @@ def load_all() -> None:
     from .drivers import base, script, tree
     from .sources import archive, transfer
 
-    del json, shlex, signal, subprocess, tarfile, sources, base, script, tree, archive, transfer
+    del gzip, hashlib, json, shlex, signal, subprocess, tarfile
+    del sources, base, script, tree, archive, transfer
 
 
 def startup(tftp: Tftp, work: str) -> NoReturn:

@@ -10,6 +10,7 @@ import hashlib
 import re
 import signal
 import socket
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -261,6 +262,17 @@ def test_an_archive_or_directory_of_the_machine(fetch: Fetch, data: bytes, tmp_p
     archive = tmp_path / "x.tar"
     archive.write_bytes(data)
     assert (fetch(f"file://{archive}") / "a").read_bytes() == b"content"
+    with pytest.raises(WorkerError, match=f"{archive} has the SHA-256 checksum"):
+        fetch(f"file://{archive}", ("repository-checksum", "sha256:" + "0" * 64))
+
+
+def test_the_time_limit_holds_while_something_is_unpacked(
+    fetch: Fetch, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tarfile.TarFile, "next", lambda _: time.sleep(60))
+    with pytest.raises(WorkerError, match="not there after 1 seconds") as caught:
+        fetch("tftp:x", files={"x": data}, timeout=1)
+    assert caught.value.status == "abort"
 
 
 def test_a_directory_is_not_entered(fetch: Fetch, tmp_path: Path) -> None:

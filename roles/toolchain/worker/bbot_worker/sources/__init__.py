@@ -94,13 +94,13 @@ def _local_archive(task: Task, path: str, source: str, runner: Runner) -> str:
     from .transfer import deadline
 
     wanted = checksum.expected(task.value(checksum.FIELD), "")
-    if wanted:
-        digest = hashlib.sha256()
-        with open(path, "rb") as file:
-            while data := file.read(1 << 20):
-                digest.update(data)
-        checksum.check(digest.hexdigest(), wanted, path)
     with deadline(runner):
+        if wanted:
+            digest = hashlib.sha256()
+            with open(path, "rb") as file:
+                while data := file.read(1 << 20):
+                    digest.update(data)
+            checksum.check(digest.hexdigest(), wanted, path)
         return unpack(path, source, runner.account)
 
 

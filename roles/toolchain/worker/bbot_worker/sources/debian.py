@@ -12,6 +12,7 @@ import shutil
 from ..errors import WorkerError
 from ..run import Command
 from . import archive, checksum
+from .transfer import deadline
 
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def unpack_package(dsc: str, target: str, fetch: Callable[[str, str], str], runn
         path = os.path.join(folder, name)
         checksum.check(fetch(name, path), wanted, name)
         # What dpkg-source does has no bounds.
-        taken += archive.rehearse(path, folder, runner.account, taken)
+        with deadline(runner):
+            taken += archive.rehearse(path, folder, runner.account, taken)
         runner.account.own(path)
     runner.account.own(dsc)
     runner.run(Command(["dpkg-source", "--no-check", "-x", dsc, target], folder))
