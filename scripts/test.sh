@@ -112,7 +112,9 @@ ansible_test()
   step "ansible-test sanity, $("$environment/bin/python" -c 'import ansible.release as r; print("ansible-core", r.__version__)')"
   (cd "$tree" && HOME=$root/.cache/home PATH=$path ansible-test sanity --local --python "$version" --color no)
   step "ansible-test units, Python $version"
-  (cd "$tree" && HOME=$root/.cache/home PATH=$path ansible-test units --local --python "$version" --color no)
+  # The worker knows nothing of ansible-core, and its tests take minutes: pytest runs them once.
+  (cd "$tree" && HOME=$root/.cache/home PATH=$path ansible-test units --local --python "$version" --color no \
+    --exclude tests/unit/worker/)
 }
 
 # The folders of pyenv's interpreters: its shims answer for versions that are not selected.
