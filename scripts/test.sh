@@ -185,7 +185,7 @@ install_packages \
 command -v npm > /dev/null || install_packages nodejs npm
 # Some 250 MB to download, for tests that are run by -m long only.
 if [[ " $* " == *long* ]]; then
-  install_packages default-jdk-headless gradle junit4 maven maven-debian-helper
+  install_packages default-jdk-headless gradle help2man junit4 maven maven-debian-helper ruby-rspec texinfo
 fi
 scripts/setup.sh dev
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -37,6 +38,42 @@ def pypi(requirement: str, file: str, digest: str) -> Path:
         subprocess.run([*pip, "--no-deps", kind, ":all:", requirement], cwd=place, check=True)
 
     return _kept(file, digest, fetch)
+
+
+def npm(package: str, file: str, digest: str) -> Path:
+    """Return the *file* of a release on the registry of JavaScript packages."""
+
+    def fetch(place: Path) -> None:
+        subprocess.run(["npm", "pack", "--silent", package], cwd=place, check=True)
+
+    return _kept(file, digest, fetch)
+
+
+def source_package(package: str, file: str, digest: str) -> Path:
+    """Return a source package of Debian's, unpacked as Debian builds it; *file* is upstream's."""
+    archive = debian(package, file, digest)
+    tree = archive.parent / f"{package}.tree"
+    if not tree.exists():
+        _apt_get("source", "--download-only", package, place=archive.parent)
+        (description,) = archive.parent.glob(f"{package}_*.dsc")
+        command = ["dpkg-source", "--extract", str(description), f"{tree}.new"]
+        subprocess.run(command, check=True)
+        os.rename(f"{tree}.new", tree)
+    return tree
+
+
+def crates(*packages: str) -> Path:
+    """Return the folder with the crates of these packages of Debian's, which apt verifies."""
+    place = CACHE / "sources" / f"{packages[0]}.crates"
+    if not place.exists():
+        new = place.with_suffix(".new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        _apt_get("download", *packages, place=new)
+        for package in new.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "--extract", str(package), str(new)], check=True)
+        os.rename(new, place)
+    return place / "usr" / "share" / "cargo" / "registry"
 
 
 def unpack(archive: Path, place: Path) -> Path:
@@ -72,7 +109,8 @@ def _apt_get(*arguments: str, place: Path) -> None:
     targets = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)"]
     answer = subprocess.run(targets, check=True, capture_output=True, text=True).stdout
     origins = dict(reversed([line.split() for line in answer.splitlines() if line.count(" ") == 1]))
-    (state / "sources.list").write_text(f"deb-src {origins['Debian']} {RELEASE} main\n")
+    mirror = f"{origins['Debian']} {RELEASE} main"
+    (state / "sources.list").write_text(f"deb {mirror}\ndeb-src {mirror}\n")
     options = [
         f"-oDir::Etc::sourcelist={state}/sources.list",
         "-oDir::Etc::sourceparts=-",
@@ -80,7 +118,7 @@ def _apt_get(*arguments: str, place: Path) -> None:
         f"-oDir::Cache={state}",
         "-oAPT::Sandbox::User=root",
     ]
-    if not any((state / "lists").glob("*_Sources*")):
+    if not any((state / "lists").glob("*_Packages*")):
         subprocess.run(["apt-get", "-q=2", *options, "update"], check=True)
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     subprocess.run(

@@ -37,6 +37,8 @@ def build_root(root: str, work: str, wanted: list[str], sources: list[str]) -> N
     command += ["--aptopt=APT::Install-Recommends false", "--aptopt=Acquire::Languages none"]
     command += ["--skip=check/empty"]
     command += [f"--setup-hook={_reuse_archives()}"]
+    # Scripts of packages link manuals there, which none brings.
+    command += ['--setup-hook=for n in 1 5 7 8; do mkdir -p "$1/usr/share/man/man$n"; done']
     command += ['--customize-hook=chroot "$1" useradd --create-home --shell /bin/sh build']
     run([*command, codename, root, listing], environment={"TMPDIR": work})
 

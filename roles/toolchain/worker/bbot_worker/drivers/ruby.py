@@ -43,11 +43,9 @@ class Ruby(Driver):
             # Else the gem would be empty.
             self.in_source("git", "init", "--quiet")
             self.in_source("git", "add", "--all")
-        if not job.has("Gemfile"):
-            self.note("there is no Gemfile: the machine's gems are used")
+        if not job.has("Gemfile") or self.which("bundle") is None:
+            self.note("without a Gemfile or Bundler: the machine's gems are used as they are")
             return
-        if self.which("bundle") is None:
-            raise self.lacks("bundle")
         if self.ask("bundle", "check", **self._environment()):
             self._bundle = ("bundle", "exec")
             self.note("all gems are there")
@@ -74,11 +72,11 @@ class Ruby(Driver):
             self.tests.there_are_none("there is no task test or spec, nor a folder of that name")
             return
         complaint = _Summary()
-        words = [*self._bundle, *command, *self.job.task.words]
+        words = [*command, *self.job.task.words]
         try:
             self.scan(complaint, self.in_source, *words, **self._environment())
         except CommandFailed:
-            if not complaint.missing or (complaint.counts and complaint.counts.run):
+            if not complaint.missing or (complaint.counts and complaint.counts.passed):
                 raise
             raise unavailable("", complaint.missing, "vendor/bundle", "ruby-NAME") from None
 
@@ -106,29 +104,35 @@ class Ruby(Driver):
 
     def _tests(self) -> list[str]:
         """The command that tests; empty if there is nothing to test."""
+        if not self.job.has("Rakefile", "rakefile", "Rakefile.rb"):
+            return self._without_rake()
+        if self.which("rake") is None:
+            raise self.lacks("rake")
+        rake = [*self._bundle, "rake"]
+        answer = self.ask(*rake, "--tasks", "--all", "--silent", **self._environment())
+        for task in ("test", "spec"):
+            if answer and re.search(rf"^rake {task}(?:\s|\[|$)", answer.output, re.MULTILINE):
+                return [*rake, task]
+        if answer:
+            return self._without_rake()
+        # Many a Rakefile wants tools for releases, which tests do without.
+        others = self._without_rake() if re.search(_MISSING, answer.output) else []
+        if others:
+            reason = next(line for line in answer.output.split("\n") if re.search(_MISSING, line))
+            self.note(f"the Rakefile is not used: {reason}")
+        return others or [*rake, "test"]
+
+    def _without_rake(self) -> list[str]:
         job = self.job
-        if job.has("Rakefile", "rakefile", "Rakefile.rb"):
-            rake = [*self._bundle, "rake"]
-            answer = self.ask(*rake, "--tasks", "--all", "--silent", **self._environment())
-            if not answer and self.which("rake") is None:
-                raise self.lacks("rake")
-            for task in ("test", "spec"):
-                # A Rakefile that does not load says why when it is run.
-                if not answer or re.search(
-                    rf"^rake {task}(?:\s|\[|$)", answer.output, re.MULTILINE
-                ):
-                    return ["rake", task]
         if job.has("spec", ".rspec"):
-            return ["rspec"]
-        found = [
-            os.path.join("test", name)
-            for name in sorted(
-                os.listdir(os.path.join(job.source, "test")) if job.has("test") else []
-            )
-            if re.fullmatch(r"test_.*\.rb|.*_test\.rb", name)
-        ]
+            return [*self._bundle, "rspec"]
+        names = os.listdir(os.path.join(job.source, "test")) if job.has("test") else []
+        tests = [name for name in names if re.fullmatch(r"test_.*\.rb|.*_test\.rb", name)]
+        if not tests:
+            return []
         load = "ARGV.each { |path| require File.expand_path(path) }"
-        return ["ruby", "-Ilib", "-Itest", "-e", load, *found] if found else []
+        paths = [os.path.join("test", name) for name in sorted(tests)]
+        return [*self._bundle, "ruby", "-Ilib", "-Itest", "-e", load, *paths]
 
 
 class _Summary(RubySummary):
