@@ -92,6 +92,18 @@ def test_by_http(fetch: Fetch, package: dict[str, bytes], tmp_path: Path) -> Non
         server.shutdown()
 
 
+def test_of_this_machine(fetch: Fetch, package: dict[str, bytes], tmp_path: Path) -> None:
+    for name, data in package.items():
+        (tmp_path / name).write_bytes(data)
+    digest = hashlib.sha256(package[DSC]).hexdigest()
+    tree = fetch(f"file://{tmp_path}/{DSC}", ("repository-checksum", f"sha256:{digest}"))
+    assert (tree / "main.c").read_text() == "int y;\n"
+    shutil.rmtree(tmp_path / "work")
+    (tmp_path / "hello_1.orig.tar.gz").unlink()
+    with pytest.raises(WorkerError, match=r"cannot read .*/hello_1.orig.tar.gz: No such file"):
+        fetch(f"{tmp_path}/{DSC}")
+
+
 def test_a_package_that_is_not_whole(fetch: Fetch, package: dict[str, bytes]) -> None:
     name = "hello_1.orig.tar.gz"
     bad = {**package, name: package[name][:-1] + b"x"}

@@ -43,7 +43,7 @@ def fetch_source(task: Task, work: str, tftp: Tftp, runner: Runner) -> str:
             return _fetch_archive(task, source, work, tftp, runner)
         path = re.sub("^file://", "", url)
         if os.path.isfile(path):
-            return _local_archive(task, path, source, runner)
+            return _local_archive(task, path, source, work, runner)
         if "://" not in path:
             _check_nothing(task, "a directory")
             _copy(path, source, work, runner)
@@ -86,21 +86,26 @@ def _fetch_archive(task: Task, source: str, work: str, tftp: Tftp, runner: Runne
     return directory
 
 
-def _local_archive(task: Task, path: str, source: str, runner: Runner) -> str:
-    import hashlib
-
-    from . import checksum
+def _local_archive(task: Task, path: str, source: str, work: str, runner: Runner) -> str:
+    from . import checksum, debian
     from .archive import unpack
-    from .transfer import deadline
+    from .transfer import copy_file, deadline
 
     wanted = checksum.expected(task.value(checksum.FIELD), "")
+    if debian.is_dsc(path):
+        folder = runner.account.make_directory(os.path.join(work, "download"))
+        copy = os.path.join(folder, "archive")
+        beside = os.path.dirname(path)
+        checksum.check(copy_file(path, copy, runner), wanted, path)
+        return debian.unpack_package(
+            copy,
+            source,
+            lambda name, target: copy_file(os.path.join(beside, name), target, runner),
+            runner,
+        )
     with deadline(runner):
         if wanted:
-            digest = hashlib.sha256()
-            with open(path, "rb") as file:
-                while data := file.read(1 << 20):
-                    digest.update(data)
-            checksum.check(digest.hexdigest(), wanted, path)
+            checksum.check(checksum.of_file(path), wanted, path)
         return unpack(path, source, runner.account)
 
 

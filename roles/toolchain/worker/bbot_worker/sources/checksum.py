@@ -10,6 +10,7 @@ import re
 from ..errors import WorkerError
 
 FIELD = "repository-checksum"
+_CHUNK = 1 << 20
 
 
 def expected(field: str, fragment: str) -> str:
@@ -34,6 +35,20 @@ def expected(field: str, fragment: str) -> str:
     if len(digests) > 1:
         raise WorkerError(f"{FIELD} and the fragment of the address are not the same")
     return digests.pop() if digests else ""
+
+
+def of_file(path: str) -> str:
+    """Return the SHA-256 digest of a file. Raises WorkerError."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while data := file.read(_CHUNK):
+                digest.update(data)
+    except OSError as error:
+        raise WorkerError(f"cannot read {path}: {error.strerror}") from None
+    return digest.hexdigest()
 
 
 def check(digest: str, wanted: str, what: str) -> None:

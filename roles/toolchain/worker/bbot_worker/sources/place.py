@@ -24,6 +24,8 @@ _DEPTH_MOST = 200
 # Of the free disk that much is left to the build: bytes, and files.
 _RESERVE = 64 << 20
 _FILES_RESERVE = 1000
+# Bytes of memory for the names of directories.
+_NAMES_MOST = 256 << 20
 # What a file takes of the disk is a multiple of it.
 _BLOCK = 4096
 _CHUNK = 1 << 18
@@ -46,9 +48,10 @@ class Place:
         self.members_left = MEMBERS_MOST if files is None else min(MEMBERS_MOST, files)
         self.is_dotted = False
         self.tops: set[bytes] = set()
-        # Directories that were made here. Nothing is ever put below anything else.
-        self._folders = {self.top}
-        self._times: list[tuple[bytes, float]] = []
+        self._names_left = _NAMES_MOST
+        # Directories that were made here, with the times that they are to have. Nothing is ever put
+        # below anything else.
+        self._folders: dict[bytes, float | None] = {self.top: None}
 
     def folder(self, name: str, mode: int, mtime: float) -> None:
         """Make a directory, or set the mode of one that is there."""
@@ -56,11 +59,13 @@ class Place:
         path = self._enter(parts)
         if parts:
             self._set_mode(path, 0o700 | mode & 0o755)
-            self._times.append((path, mtime))
+            self._folders[path] = mtime
 
-    def file(self, name: str, mode: int, mtime: float, source: Source) -> None:
-        """Put a file there with all that comes out of *source*."""
+    def file(self, name: str, mode: int, mtime: float, source: Source, told: int) -> None:
+        """Put a file there with all that comes out of *source*, *told* to be that many bytes."""
         path = self._locate(name)
+        if told > self.bytes_left:
+            raise self._too_large()
         size = 0
         with self._create(path) as file:
             while data := source.read(_CHUNK):
@@ -81,18 +86,19 @@ class Place:
 
     def hard_link(self, name: str, target: str) -> None:
         """Give the file or link *target*, which was put here before, another name."""
-        path = self._locate(name)
         parts = self._parts(target)
         original = b"/".join([self.top, *parts])
         if os.path.dirname(original) not in self._folders or original in self._folders:
             raise self._no_original(name, target)
-        if original != path:
-            self._hard_link(original, path, name, target)
+        if self._parts(name) == parts and os.path.lexists(original):
+            return  # So tar(1) writes what it was given twice.
+        self._hard_link(original, self._locate(name), name, target)
 
     def finish(self) -> None:
         """Set what could not be kept before: the times of directories."""
-        for path, mtime in self._times:
-            _set_time(path, mtime)
+        for path, mtime in self._folders.items():
+            if mtime is not None:
+                _set_time(path, mtime)
 
     def project(self) -> str:
         """Return the directory of the project: the single one at the top, if there is just that.
@@ -147,8 +153,11 @@ class Place:
             path += b"/" + part
             if path not in self._folders:
                 self._count()
+                self._names_left -= len(path)
+                if self._names_left < 0:
+                    raise WorkerError("the sources' archive has too many directories")
                 self._make(path)
-                self._folders.add(path)
+                self._folders[path] = None
         return path
 
     def _count(self) -> None:
@@ -163,10 +172,13 @@ class Place:
     def _take(self, size: int) -> None:
         self.bytes_left -= size
         if self.bytes_left < 0:
-            raise NotHere(
-                f"the sources' archive unpacks to more than the {self._free >> 20} MB that are "
-                "free in this machine"
-            )
+            raise self._too_large()
+
+    def _too_large(self) -> NotHere:
+        return NotHere(
+            f"the sources' archive unpacks to more than the {self._free >> 20} MB that are free in "
+            "this machine"
+        )
 
     @staticmethod
     def _no_original(name: str, target: str) -> WorkerError:
@@ -220,7 +232,7 @@ class Rehearsal(Place):
     """What would be put there is looked at, and nothing is written."""
 
     def finish(self) -> None:
-        self._times.clear()
+        pass
 
     def _make(self, path: bytes) -> None:
         pass

@@ -37,7 +37,7 @@ _PROGRAMS = {"zst": ("zstd", "zstd"), "lz": ("lzip", "lzip")}
 _CHUNK = 1 << 18
 _XZ_MEMORY = 1 << 30
 # Bytes that the headers of one member may have.
-_HEADER_LIMIT = 1 << 20
+HEADER_LIMIT = 1 << 20
 
 
 class Stream:
@@ -51,6 +51,7 @@ class Stream:
         self._limit = limit
         self._allowance: int | None = None
         self._position = 0
+        self._peeked = b""
         self.is_compressed = is_compressed
 
     def read(self, size: int) -> bytes:
@@ -60,7 +61,7 @@ class Stream:
             if self._allowance < 0:
                 raise WorkerError("the headers of a member of the sources' archive are too long")
         chunks = []
-        while size > 0 and (data := self._source.read(min(size, _CHUNK))):
+        while size > 0 and (data := self._next(min(size, _CHUNK))):
             chunks.append(data)
             size -= len(data)
             self._position += len(data)
@@ -70,6 +71,18 @@ class Stream:
                 f"({self._limit >> 20} MB)"
             )
         return b"".join(chunks)
+
+    def _next(self, size: int) -> bytes:
+        if self._peeked:
+            data, self._peeked = self._peeked[:size], self._peeked[size:]
+            return data
+        return self._source.read(size)
+
+    def peek(self, size: int) -> bytes:
+        """Return what the next read() will, of that size."""
+        while len(self._peeked) < size and (data := self._source.read(size - len(self._peeked))):
+            self._peeked += data
+        return self._peeked[:size]
 
     def tell(self) -> int:
         return self._position
@@ -89,7 +102,7 @@ class Stream:
         """Within it only so much can be read as headers of one member may have."""
         outermost = self._allowance is None
         if outermost:
-            self._allowance = _HEADER_LIMIT
+            self._allowance = HEADER_LIMIT
         try:
             yield
         finally:

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 import tarfile as tar
 
 from ..errors import WorkerError
-from .place import shown
+from .place import MEMBERS_MOST, shown
+from .streams import HEADER_LIMIT
 
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # Global headers are for all members after them; there are a handful of names.
 _GLOBALS_MOST = 100
+# Digits in a row: as many as a name may have.
+_DIGITS_MOST = 255
 # The label of a volume.
 _IGNORED = (b"V",)
 
@@ -39,6 +43,13 @@ class _Member(tar.TarInfo):
             raise
         except tar.HeaderError as error:
             raise tar.ReadError(str(error)) from None
+
+    def _proc_pax(self, tarfile: tar.TarFile) -> tar.TarInfo:
+        assert isinstance(tarfile, _Archive)
+        if 0 <= self.size <= HEADER_LIMIT:  # Else reading will fail.
+            _check_records(tarfile.stream.peek(self.size))
+        member: tar.TarInfo = super()._proc_pax(tarfile)  # type: ignore[misc]
+        return member
 
 
 class _Archive(tar.TarFile):
@@ -63,6 +74,8 @@ def unpack_tar(stream: Stream, place: Place) -> None:
     while (member := archive.next()) is not None:
         archive.members.clear()  # type: ignore[attr-defined]  # Else there is one more for each.
         count += 1
+        if count > MEMBERS_MOST:
+            raise WorkerError(f"the sources' archive has more than {MEMBERS_MOST} members")
         if len(archive.pax_headers) > _GLOBALS_MOST:
             raise WorkerError("the sources' archive has too many global headers")
         _unpack_member(archive, member, place)
@@ -84,7 +97,7 @@ def _unpack_member(archive: _Archive, member: tar.TarInfo, place: Place) -> None
         content = archive.extractfile(member)
         assert content is not None
         with content:
-            place.file(member.name, member.mode, member.mtime, content)
+            place.file(member.name, member.mode, member.mtime, content, member.size)
     elif member.issym():
         place.link(member.name, member.linkname, member.mtime)
     elif member.islnk():
@@ -93,6 +106,24 @@ def _unpack_member(archive: _Archive, member: tar.TarInfo, place: Place) -> None
         raise WorkerError(
             f"{shown(member.name)} of the sources' archive is no file, directory or link"
         )
+
+
+def _check_records(data: bytes) -> None:
+    """See that an extended header is what it should be.
+
+    With other ones tarfile, before Python 3.11.10, can go on for hours or fill the memory.
+    """
+    position = 0
+    while position < len(data) and data[position]:
+        head = re.compile(rb"([0-9]{1,9}) ").match(data, position)
+        end = position + int(head[1]) if head else 0
+        if head is None or not head.end() < end <= len(data) or data[end - 1 : end] != b"\n":
+            raise tar.ReadError("invalid extended header")
+        if data.find(b"=", head.end(), end) < 0:
+            raise tar.ReadError("invalid extended header")
+        position = end
+    if any(len(digits) > _DIGITS_MOST for digits in re.findall(rb"[0-9]+", data)):
+        raise tar.ReadError("too long a number in an extended header")
 
 
 def _check_map(member: tar.TarInfo) -> None:

@@ -32,6 +32,8 @@ _PAUSE_MOST = 30.0
 # Seconds after the first try in which another one may begin.
 _PATIENCE = 300.0
 
+_CHUNK = 1 << 20
+
 pause_for = time.sleep
 
 
@@ -84,6 +86,20 @@ def fetch_file(url: str, path: str, tftp: Tftp, runner: Runner) -> str:
         runner.log.note(f"fetching {url}")
         get = _http_getter(download, url)
     return persist(lambda: _once(get, path), f"fetch {url}", runner)
+
+
+def copy_file(path: str, target: str, runner: Runner) -> str:
+    """Copy a file of this machine; its SHA-256 digest. Raises WorkerError."""
+
+    def get(sink: Sink) -> None:
+        try:
+            with open(path, "rb") as file:
+                while data := file.read(_CHUNK):
+                    sink.write(data)
+        except OSError as error:
+            raise WorkerError(str(error.strerror)) from None
+
+    return persist(lambda: _once(get, target), f"read {path}", runner)
 
 
 def persist(attempt: Callable[[], T], what: str, runner: Runner) -> T:

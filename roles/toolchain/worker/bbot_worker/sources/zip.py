@@ -52,6 +52,12 @@ def _check_number(file: IO[bytes]) -> None:
 
 
 def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: Place) -> None:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Of others zipfile unpacks all that there is at once, in memory.
+        raise WorkerError(
+            f"{shown(_name(member))} of the sources' archive is compressed by method "
+            f"{member.compress_type}: zip archives are read if that is 'store' or 'deflate'"
+        )
     name, mode, mtime = _name(member), member.external_attr >> 16, _time(member)
     kind = stat.S_IFMT(mode)
     if name.endswith("/") or kind == stat.S_IFDIR:
@@ -64,7 +70,7 @@ def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: Pla
         place.link(name, target.decode("utf-8", "surrogateescape"), mtime)
     elif kind in (0, stat.S_IFREG):
         with archive.open(member) as content:
-            place.file(name, stat.S_IMODE(mode) or 0o644, mtime, content)
+            place.file(name, stat.S_IMODE(mode) or 0o644, mtime, content, member.file_size)
     else:
         raise WorkerError(f"{shown(name)} of the sources' archive is no file, directory or link")
 
