@@ -30,8 +30,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*")
 
 def is_dsc(path: str) -> bool:
     """Whether the file is a .dsc by its content."""
-    with open(path, "rb") as file:
-        data = file.read(_DSC_MOST)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_DSC_MOST)
+    except OSError:
+        return False
     return bool(_BEGINNING.match(data)) and b"\nFiles:" in b"\n" + data and b"Source:" in data
 
 
