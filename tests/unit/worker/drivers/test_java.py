@@ -1,10 +1,12 @@
 # Copyright (c) 2026, The bbot.agent founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Maven and Gradle say of what they miss, and how that is told; they are not run here."""
+"""How Maven and Gradle are called, and what they say of what they miss; they are not run here."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +132,74 @@ def test_gradle_tells_of_no_tests() -> None:
     assert none.reason == ""
     none.feed(":test NO-SOURCE")
     assert none.reason == "the project has no sources of tests"
+
+
+Perform = Callable[..., Any]
+Fake = Callable[[str, str], None]
+
+REPORT = '<testsuite><testcase name="answers"/></testsuite>'
+
+
+@pytest.fixture(name="fake")
+def fake_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Put a script in the place of a tool."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+
+    def make(name: str, text: str) -> None:
+        (place / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / name).chmod(0o755)
+
+    make("java", "")
+    return make
+
+
+def test_maven_is_asked_offline_first(perform: Perform, fake: Fake) -> None:
+    place = "module/target/surefire-reports"
+    fake(
+        "mvn",
+        'case "$*" in\n'
+        '*--offline*) echo "the artifact org.example:a:jar:1 has not been downloaded"; exit 1 ;;\n'
+        f"*verify*) mkdir -p {place}; echo '{REPORT}' > {place}/TEST-a.xml ;;\n"
+        "esac",
+    )
+    outcome = perform({"pom.xml": "<project>\n"}, "'config.bbot.index=http://index/?a&b' -Pfast")
+    assert outcome.status == "success", outcome
+    commands = [line for line in outcome.logs["update"].split("\n") if line.startswith("+ mvn")]
+    offline, online = commands
+    assert "--offline -Pfast package -DskipTests" in offline
+    assert "settings.xml -Pfast package -DskipTests" in online
+    assert "--offline" not in online + outcome.logs["test"]
+    assert outcome.report["tests"]["test"]["passed"] == 1
+
+
+def test_maven_asks_the_index_of_the_task(perform: Perform, fake: Fake, tmp_path: Path) -> None:
+    fake("mvn", "")
+    outcome = perform({"pom.xml": "<project>\n"}, "'config.bbot.index=http://index/?a&b'")
+    assert outcome.statuses["test"] == "warning"
+    assert "no tests were run: Maven has found none" in outcome.logs["test"]
+    settings = (tmp_path / "work" / "build" / "settings.xml").read_text()
+    assert "<url>http://index/?a&amp;b</url>" in settings
+
+
+def test_the_wrapper_is_used_if_it_can_be(perform: Perform, fake: Fake) -> None:
+    fake("gradle", "echo by the machine: $*")
+    files = {"build.gradle": "", "gradlew": "#!/bin/sh\necho by the wrapper: $*\n"}
+    outcome = perform(files)
+    assert "by the wrapper: --no-daemon --console=plain" in outcome.logs["update"], outcome
+    outcome = perform({**files, "gradlew": "#!/bin/sh\nexit 1\n"})
+    assert "the machine's is used" in outcome.logs["configure"]
+    assert "by the machine: --no-daemon --console=plain" in outcome.logs["update"], outcome
+
+
+def test_a_machine_without_gradle(
+    perform: Perform, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = shutil.which
+    monkeypatch.setattr(
+        shutil, "which", lambda name, *more: None if name == "gradle" else find(name, *more)
+    )
+    outcome = perform({"build.gradle": "", "gradlew": "#!/bin/sh\nexit 1\n"})
+    assert outcome.statuses["configure"] == "error"
+    assert "error: this machine has no gradle, which the gradle driver" in outcome.logs["configure"]

@@ -14,11 +14,11 @@ from ..run import CommandFailed
 from ..scanners import cargo as cargo_summary
 from .base import Driver
 from .dependencies import unavailable
+from .tree import Tree
 
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
     from ..run import Answer
-    from .tree import Tree
 
 # Where Debian's packages librust-*-dev put their crates.
 DEBIAN_REGISTRY = "/usr/share/cargo/registry"
@@ -86,12 +86,8 @@ class Cargo(Driver):
 
     def _workspace(self) -> list[str]:
         """What of a workspace is meant, and how many jobs."""
-        chosen = re.search(r"^\s*default-members\s*=", self._manifest(), re.MULTILINE)
+        chosen = Tree(self.job.source).says("Cargo.toml", r"^\s*default-members\s*=")
         return [*([] if chosen else ["--workspace"]), "--jobs", self.job.jobs]
-
-    def _manifest(self) -> str:
-        with open(os.path.join(self.job.source, "Cargo.toml"), errors="replace") as file:
-            return file.read()
 
     def _vendored(self) -> tuple[str, ...]:
         """The options for a folder vendor that no configuration mentions."""

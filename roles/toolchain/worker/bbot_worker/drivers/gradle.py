@@ -15,6 +15,7 @@ from .java import DEBIAN_REPOSITORY, Java
 
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
+    from .base import Job
     from .tree import Tree
 
 _BUILD_FILES = ("build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts")
@@ -51,6 +52,11 @@ class Gradle(Java):
 
     _program: tuple[str, ...] = ("gradle",)
 
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        # Those that add a repository to all projects.
+        self._scripts: dict[str, str] = {}
+
     @classmethod
     def detect(cls, tree: Tree) -> str:
         return tree.has(*_BUILD_FILES)
@@ -63,8 +69,8 @@ class Gradle(Java):
         index = self.job.task.settings.get("index")
         for name, url in (("debian", f"file://{DEBIAN_REPOSITORY}"), ("index", index)):
             if url:
-                with open(self._script(name), "w") as file:
-                    file.write(_REPOSITORY % {"url": json.dumps(url)})
+                text = _REPOSITORY % {"url": json.dumps(url)}
+                self._scripts[name] = self.write(f"{name}.gradle", text)
 
     def update(self) -> None:
         self.build("assemble")
@@ -83,10 +89,10 @@ class Gradle(Java):
 
     def call(self, *goals: str, scanner: Scanner, offline: bool) -> None:
         options = ["--no-daemon", "--console=plain", f"--max-workers={self.job.jobs}"]
-        script = self._script("debian" if offline else "index")
+        script = self._scripts.get("debian" if offline else "index")
         if offline:
             options.append("--offline")
-        if os.path.exists(script):
+        if script:
             options += ["--init-script", script]
         words = [*self._program, *options, *self.job.task.words, *goals]
         self.in_source(*words, scanner=scanner, GRADLE_USER_HOME=self._home)
@@ -101,9 +107,6 @@ class Gradle(Java):
             self.note("the wrapper cannot fetch its Gradle: the machine's is used")
             return False
         return True
-
-    def _script(self, name: str) -> str:
-        return os.path.join(self.job.build, f"{name}.gradle")
 
     @property
     def _home(self) -> str:

@@ -28,6 +28,9 @@ class Maven(Java):
         r"^\[ERROR\].*Plugin (\S+:\S+) or one of its dependencies could not be resolved"
     )
 
+    # The file that has Maven ask an index, if the task names one.
+    _settings = ""
+
     @classmethod
     def detect(cls, tree: Tree) -> str:
         return "pom.xml" if tree.says("pom.xml", r"<project\b") else ""
@@ -40,11 +43,9 @@ class Maven(Java):
             self.in_build("cp", "-rs", DEBIAN_REPOSITORY, "repository")
         index = self.job.task.settings.get("index")
         if index:
-            mirror = (
-                f"<mirror><id>index</id><mirrorOf>*</mirrorOf><url>{escape(index)}</url></mirror>"
-            )
-            with open(self._settings, "w") as file:
-                file.write(f"<settings><mirrors>{mirror}</mirrors></settings>\n")
+            mirror = f"<id>index</id><mirrorOf>*</mirrorOf><url>{escape(index)}</url>"
+            text = f"<settings><mirrors><mirror>{mirror}</mirror></mirrors></settings>\n"
+            self._settings = self.write("settings.xml", text)
 
     def update(self) -> None:
         self.build("package", "-DskipTests")
@@ -67,10 +68,6 @@ class Maven(Java):
         options.append(f"-Dmaven.repo.local={debian if use_debian else home}")
         if offline:
             options.append("--offline")
-        elif os.path.exists(self._settings):
+        elif self._settings:
             options += ["--settings", self._settings]
         self.in_source("mvn", *options, *self.job.task.words, *goals, scanner=scanner)
-
-    @property
-    def _settings(self) -> str:
-        return os.path.join(self.job.build, "settings.xml")

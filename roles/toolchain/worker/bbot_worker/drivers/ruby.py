@@ -12,10 +12,7 @@ from ..run import CommandFailed
 from ..scanners import Ruby as RubySummary
 from .base import Driver
 from .dependencies import Complaint, unavailable
-
-TYPE_CHECKING = False  # The module typing is slow to import.
-if TYPE_CHECKING:
-    from .tree import Tree
+from .tree import Tree
 
 _MISSING = r"cannot load such file -- (\S+)|Could not find gem '([^' ]+)|Could not find '([^' ]+)'"
 
@@ -38,7 +35,8 @@ class Ruby(Driver):
 
     def configure(self) -> None:
         job = self.job
-        listed = any(self._says(name, "git ls-files") for name in self._gemspecs())
+        tree = Tree(job.source)
+        listed = any(tree.says(name, "git ls-files") for name in self._gemspecs())
         if listed and not job.has(".git"):
             # Else the gem would be empty.
             self.in_source("git", "init", "--quiet")
@@ -88,10 +86,6 @@ class Ruby(Driver):
 
     def _gemspecs(self) -> list[str]:
         return sorted(name for name in os.listdir(self.job.source) if name.endswith(".gemspec"))
-
-    def _says(self, name: str, words: str) -> bool:
-        with open(os.path.join(self.job.source, name), errors="replace") as file:
-            return words in file.read()
 
     def _environment(self) -> dict[str, str]:
         environment = {"BUNDLE_PATH": os.path.join(self.job.work, "bundle")}
