@@ -26,6 +26,8 @@ _RESERVE = 64 << 20
 _FILES_RESERVE = 1000
 # Bytes of memory for the names of directories.
 _NAMES_MOST = 256 << 20
+# Of a small disk no more than this part.
+_RESERVED_PART = 8
 # What a file takes of the disk is a multiple of it.
 _BLOCK = 4096
 _CHUNK = 1 << 18
@@ -263,8 +265,12 @@ class Rehearsal(Place):
 def free(directory: str) -> tuple[int, int | None]:
     """Return how many bytes, and files if those are limited, may be put into the directory."""
     status = os.statvfs(directory)
-    size = max(status.f_bavail * status.f_frsize - _RESERVE, 0)
-    return size, max(status.f_favail - _FILES_RESERVE, 0) if status.f_files else None
+    size = _less(status.f_bavail * status.f_frsize, _RESERVE)
+    return size, _less(status.f_favail, _FILES_RESERVE) if status.f_files else None
+
+
+def _less(number: int, reserve: int) -> int:
+    return number - min(reserve, number // _RESERVED_PART)
 
 
 def shown(name: str) -> str:
