@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from bbot_worker.errors import WorkerError
 from bbot_worker.log import Log
+from bbot_worker.sources import git as sources_git
 from bbot_worker.sources import transfer
 
 Fetch = Callable[..., Path]
@@ -215,6 +216,30 @@ def test_submodules_of_submodules(fetch: Fetch, tmp_path: Path) -> None:
         git(folder, "commit", "--quiet", "-m", name)
     tree = fetch(f"file://{tmp_path}/outer", ("repository-type", "git"))
     assert (tree / "middle/inner/inner").read_text() == "inner"
+
+
+def test_a_repository_of_another_user(
+    fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, outer = Repository(tmp_path / "inner"), Repository(tmp_path / "outer")
+    git(outer.path, "submodule", "--quiet", "add", f"file://{inner.path}", "inner")
+    git(outer.path, "commit", "--quiet", "-m", "five")
+    # What git is told in its own tests.
+    monkeypatch.setitem(sources_git._ENVIRONMENT, "GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    for url in (str(outer.path), f"file://{outer.path}"):
+        tree = fetch(url, ("repository-type", "git"))
+        assert (tree / "inner/file").read_text() == "three"
+
+
+def test_files_that_git_lfs_keeps(fetch: Fetch, tmp_path: Path, log: Log) -> None:
+    repository = Repository(tmp_path / "large")
+    pointer = b"version https://git-lfs.example.org/spec/v1\noid sha256:0\nsize 5\n"
+    (repository.path / "big.bin").write_bytes(pointer)
+    (repository.path / ".gitattributes").write_text("*.bin filter=lfs\n")
+    git(repository.path, "add", ".")
+    git(repository.path, "commit", "--quiet", "-m", "big")
+    fetch(str(repository.path), ("repository-type", "git"))
+    assert "Git LFS keeps big.bin and perhaps others elsewhere" in log.close()
 
 
 def test_nobody_is_asked(fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

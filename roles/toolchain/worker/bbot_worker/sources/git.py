@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -25,6 +26,11 @@ _OPTIONS = (
     # Bytes a second, for that many seconds, are taken for a connection that is dead.
     *("-c", "http.lowSpeedLimit=100", "-c", "http.lowSpeedTime=60"),
 )
+# With what the build user has configured.
+_TRUSTING = (
+    "[include]\n\tpath = ~/.config/git/config\n\tpath = ~/.gitconfig\n[safe]\n\tdirectory = *\n"
+)
+_POINTER = b"version https://git-lfs"
 _COMMIT = re.compile("[0-9a-f]{7,64}")
 _REQUEST = re.compile(r"(?:refs/)?((?:pull|merge-requests)/[0-9]+)(/[a-z]+)?")
 # What git says when the network, or a server, has a bad moment.
@@ -57,6 +63,7 @@ def clone(url: str, source: str, work: str, runner: Runner) -> None:
     else:
         repository.check_out_default()
     repository.update_submodules()
+    repository.note_pointers()
 
 
 class _Repository:
@@ -66,9 +73,26 @@ class _Repository:
         self._work = work
         self._runner = runner
         self._options = list(_OPTIONS)
+        self._environment = dict(_ENVIRONMENT)
         if "://" not in url or url.startswith("file:"):
             # Submodules may be of this machine, too, then.
             self._options += ["-c", "protocol.file.allow=always"]
+            self._environment["GIT_CONFIG_GLOBAL"] = self._trust_all()
+
+    def _trust_all(self) -> str:
+        """Make a configuration for repositories of this machine, whoever owns them; its path.
+
+        The build user may read there what it may read, and puts nothing at risk. An option would
+        not reach the programs that git reads such repositories by.
+        """
+        path = os.path.join(self._work, "gitconfig")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(path, flags, 0o644), "w") as file:
+            file.write(_TRUSTING)
+        self._runner.account.own(path)
+        return path
 
     def clone(self) -> None:
         command = ["clone", "--quiet", "--no-checkout"]
@@ -87,7 +111,7 @@ class _Repository:
         on asking forever for what is not there.
         """
         command = ["git", *self._options, "ls-remote", "--quiet", "--", self._url, "HEAD"]
-        environment = {**_ENVIRONMENT, "GIT_TRACE_PACKET": "1"}
+        environment = {**self._environment, "GIT_TRACE_PACKET": "1"}
         answer = self._runner.ask(Command(command, self._work, environment))
         return re.search(r"< .*\bfilter\b", answer.output) is not None
 
@@ -115,6 +139,23 @@ class _Repository:
         if os.path.lexists(os.path.join(self._source, ".gitmodules")):
             self._fetching(["submodule", "--quiet", "update", "--init", "--recursive"])
 
+    def note_pointers(self) -> None:
+        """Say if there are files which stand for ones that Git LFS keeps elsewhere."""
+        command = ["git", "ls-files", "-z", "--", ":(attr:filter=lfs)"]
+        answer = self._runner.ask(Command(command, self._source, self._environment))
+        name = answer.output.partition("\0")[0] if answer else ""
+        if not name:
+            return
+        with contextlib.suppress(OSError):
+            path = os.path.join(self._source, name)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                if file.read(len(_POINTER)) == _POINTER:
+                    self._runner.log.note(
+                        f"Git LFS keeps {name} and perhaps others elsewhere: what is here is only "
+                        "where, as this machine has no git-lfs or nobody has set it up"
+                    )
+
     def _find(self, name: str) -> str:
         """The commit of that name, fetched if it did not come with the clone; empty if none."""
         request = _REQUEST.fullmatch(name)
@@ -141,7 +182,7 @@ class _Repository:
     def _commit(self, name: str) -> str:
         """The whole name of a commit that is here; empty if it is not."""
         command = ["git", "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
-        answer = self._runner.ask(Command(command, self._source, _ENVIRONMENT))
+        answer = self._runner.ask(Command(command, self._source, self._environment))
         return answer.output.strip() if answer else ""
 
     def _fetching(self, arguments: list[str]) -> None:
@@ -154,7 +195,7 @@ class _Repository:
         import shlex
 
         self._runner.log.note("+ " + shlex.join(["git", *arguments]))
-        command = Command(["git", *self._options, *arguments], directory, _ENVIRONMENT)
+        command = Command(["git", *self._options, *arguments], directory, self._environment)
         answer = self._runner.ask(command)
         if answer:
             return
