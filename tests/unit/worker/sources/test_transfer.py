@@ -93,6 +93,17 @@ def data_fixture(archives: Any) -> bytes:
     return bytes(archives.tar((archives.member("p/a"), b"content"), mode="w"))
 
 
+def test_a_server_that_drips(
+    fetch: Fetch, serve: Callable[..., Server], data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_SLOW_SECONDS", 0.3)
+    whole = answer(data)
+    drip = (whole[:200], *(whole[number : number + 1] for number in range(200, 230)))
+    assert (fetch(f"{serve(drip, whole).url}/x") / "a").read_bytes() == b"content"
+    with pytest.raises(WorkerError, match=r"fewer than 100 bytes a second come \(given up"):
+        fetch(f"{serve(drip).url}/x")
+
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

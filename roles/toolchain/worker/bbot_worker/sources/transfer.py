@@ -32,6 +32,8 @@ _PAUSE_MOST = 30.0
 # Seconds after the first try in which another one may begin.
 _PATIENCE = 300.0
 
+# So few bytes a second, for that many seconds, are a connection that is dead; git is told the same.
+_SLOW_BYTES, _SLOW_SECONDS = 100, 60.0
 _CHUNK = 1 << 20
 
 pause_for = time.sleep
@@ -54,6 +56,8 @@ class Sink:
         self._file = file
         self._room = room
         self._hash = hashlib.sha256()
+        self._look = time.monotonic() + _SLOW_SECONDS
+        self._seen = 0
         self.size = 0
 
     def write(self, data: bytes) -> int:
@@ -61,10 +65,20 @@ class Sink:
         if self.size > self._room:
             raise WorkerError(f"it has more than the {self._room >> 20} MB that are free here")
         self._hash.update(data)
+        self._check_speed()
         try:
             return self._file.write(data)
         except OSError as error:
             raise WorkerError(f"it cannot be written: {error.strerror}") from None
+
+    def _check_speed(self) -> None:
+        """Raise Hiccup if it comes so slowly that it could go on forever."""
+        now = time.monotonic()
+        if now < self._look:
+            return
+        if self.size - self._seen < _SLOW_BYTES * (now - self._look + _SLOW_SECONDS):
+            raise Hiccup(f"fewer than {_SLOW_BYTES} bytes a second come")
+        self._look, self._seen = now + _SLOW_SECONDS, self.size
 
     @property
     def digest(self) -> str:
