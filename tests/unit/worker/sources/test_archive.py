@@ -8,15 +8,17 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import stat
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bbot_worker import inspect
+from bbot_worker import inspect, main
 from bbot_worker.account import Account
 from bbot_worker.errors import NotHere, WorkerError
 from bbot_worker.sources import place
@@ -125,6 +127,28 @@ def test_what_another_machine_may_know_is_not_looked_into(
     assert json.loads(inspect.inspect(str(path), ""))["driver"] == "meson"
     monkeypatch.setenv("PATH", "/nonexistent")
     assert json.loads(inspect.inspect(str(path), "")) == {}
+
+
+def interpreters() -> list[str]:
+    """Every Python from 3.9 on that is here: guests have others than we do."""
+    folders = [*os.environ["PATH"].split(":"), *map(str, Path.home().glob(".pyenv/versions/*/bin"))]
+    names = [f"python3.{minor}" for minor in range(9, 20)]
+    paths = {name: shutil.which(name, path=":".join(reversed(folders))) for name in names}
+    return [path for path in paths.values() if path] + [sys.executable]
+
+
+@pytest.mark.parametrize("python", interpreters())
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_python(python: str, kind: str, archives: Any, tmp_path: Path) -> None:
+    info = archives.member("hello-1/" + "long" * 50)
+    content = b"project('hello', 'c')"
+    data = archives.tar((info, b"1"), (archives.member("hello-1/meson.build"), content), mode="w")
+    path = tmp_path / "archive"
+    path.write_bytes(compress(data, kind))
+    worker = Path(main.__file__).parents[1]
+    command = [python, "-I", "-S", "-B", str(worker), "--inspect", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["driver"] == "meson"
 
 
 def zipped(*members: tuple[str, bytes, int], method: int = zipfile.ZIP_DEFLATED) -> bytes:

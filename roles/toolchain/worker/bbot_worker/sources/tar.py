@@ -34,7 +34,7 @@ class _Member(tar.TarInfo):
     def fromtarfile(cls, tarfile: tar.TarFile) -> Self:
         assert isinstance(tarfile, _Archive)
         try:
-            with tarfile.stream.header():
+            with tarfile.input.header():
                 return super().fromtarfile(tarfile)
         except tar.EOFHeaderError:  # type: ignore[attr-defined]
             tarfile.is_whole = True
@@ -54,7 +54,7 @@ class _Member(tar.TarInfo):
 
 class _Archive(tar.TarFile):
     def __init__(self, stream: Stream) -> None:
-        self.stream = stream
+        self.input = stream  # TarFile has a "stream" of its own since Python 3.13.
         self.is_whole = False
         super().__init__(
             fileobj=stream,  # type: ignore[arg-type]
