@@ -47,7 +47,7 @@ class _Member(tar.TarInfo):
     def _proc_pax(self, tarfile: tar.TarFile) -> tar.TarInfo:
         assert isinstance(tarfile, _Archive)
         if 0 <= self.size <= HEADER_LIMIT:  # Else reading will fail.
-            _check_records(tarfile.stream.peek(self.size))
+            _check_records(tarfile.input.peek(self.size))
         member: tar.TarInfo = super()._proc_pax(tarfile)  # type: ignore[misc]
         return member
 
