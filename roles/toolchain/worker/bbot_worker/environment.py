@@ -115,4 +115,4 @@ def _variables(path: str) -> dict[str, str]:
     except OSError as error:
         raise WorkerError(f"the environment's variables cannot be read: {error}") from None
     pairs = (os.fsdecode(line).partition("=") for line in lines if line)
-    return {name: value for name, _, value in pairs}
+    return {name: value for name, _sign, value in pairs}

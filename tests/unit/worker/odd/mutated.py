@@ -77,7 +77,7 @@ def good_gem() -> bytes:
 def damage(data: bytes, chance: random.Random) -> bytes:
     """Change, remove, repeat or add a few bytes anywhere, or cut."""
     changed = bytearray(data)
-    for _ in range(chance.choice([1, 1, 2, 5])):
+    for _dummy in range(chance.choice([1, 1, 2, 5])):
         at = chance.randrange(len(changed) or 1)
         length = chance.choice([1, 1, 4, 100, 512])
         way = chance.randrange(6)
@@ -121,11 +121,11 @@ def mutated(kind: str, number: int, folder: Path) -> Iterator[bytes]:
     }
     if kind in ("zip", "gem"):
         good = good_zip() if kind == "zip" else good_gem()
-        for _ in range(number):
+        for _dummy in range(number):
             yield damage(good, chance)
         return
     inside = [
-        chance.choice([damage, reword, reword])(good_tar(), chance) for _ in range(number // 2)
+        chance.choice([damage, reword, reword])(good_tar(), chance) for _dummy in range(number // 2)
     ]
     if kind in compress:
         yield from map(compress[kind], inside)
@@ -133,7 +133,7 @@ def mutated(kind: str, number: int, folder: Path) -> Iterator[bytes]:
     else:
         *compressed, good = compress_all([*inside, good_tar()], kind, folder)
         yield from compressed
-    for _ in range(number - len(inside)):
+    for _dummy in range(number - len(inside)):
         yield damage(good, chance)
 
 

@@ -64,7 +64,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self._backend()
 
     def _backend(self) -> None:
-        path, _, query = self.path.removeprefix("/smart").partition("?")
+        path, _mark, query = self.path.removeprefix("/smart").partition("?")
         environment = {
             **os.environ,
             "GIT_PROJECT_ROOT": self.directory,
@@ -80,10 +80,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         done = subprocess.run(
             ["git", "http-backend"], env=environment, input=body, capture_output=True, check=False
         )
-        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        head, _end, content = done.stdout.partition(b"\r\n\r\n")
         self.send_response(200)
         for line in head.decode().split("\r\n"):
-            name, _, value = line.partition(": ")
+            name, _colon, value = line.partition(": ")
             if name != "Status":
                 self.send_header(name, value)
         self.end_headers()
