@@ -73,6 +73,16 @@ def test_a_toolchain_refuses_names_that_mean_something(play: Play, tmp_path: Pat
     play("toolchain", fails="reserved", toolchain_tftp=str(tmp_path), toolchain_files=files)
 
 
+def test_an_image_refuses_flavours_that_there_are_not(play: Play, tmp_path: Path) -> None:
+    facts = {
+        "machine_image_dest": str(tmp_path / "image"),
+        "machine_image_flavours": ["c", "fortran"],
+    }
+    play(
+        "machine_image", **facts, fails="value of machine_image_flavours must be one or more of: c,"
+    )
+
+
 def test_a_machine_comes_changes_and_goes(play: Play, volume: Path, tmp_path: Path) -> None:
     image, machine = tmp_path / "image", volume / "tiny"
     facts = {"machine_name": "tiny", "machine_volume": str(volume), "machine_source": str(image)}
