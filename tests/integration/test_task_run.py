@@ -69,7 +69,7 @@ def test_a_task_foreseen_performed_and_faked(ready: BuildHost, tmp_path: Path) -
     assert Result.parse(done["manifest"], "result").to_mapping()["status"] == "warning"
     assert set(done["files"]) == {
         *("task.manifest", "result.manifest", "configure.log", "update.log", "test.log"),
-        *("machine/console.log", "machine/progress.log", "machine/qemu.log"),
+        *("machine/console.log", "machine/progress.log", "machine/qemu.log", "report.json"),
     }
     assert all(Path(path).is_file() for path in done["files"].values())
     assert "trust: SHA256:AB:" in Path(done["files"]["task.manifest"]).read_text()
