@@ -287,6 +287,25 @@ def test_what_is_required_to_build_is_honoured(perform: Perform, requires: str, 
     assert re.search(said, outcome.logs["configure"]), outcome
 
 
+def test_what_a_distribution_leaves_out_of_its_packages_is_not_required(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian's hatchling names a package that Debian does not have, and builds without it."""
+    ask = Interpreter.unmet
+
+    def unmet(self: Interpreter, requirements: list[str], extras: list[str]) -> Any:
+        lacking = {"requirement": "editables>=0.3", "version": "", "of": "setuptools"}
+        return [*ask(self, requirements, extras), *([lacking] if requirements else [])]
+
+    monkeypatch.setattr(Interpreter, "unmet", unmet)
+    outcome = perform({**FILES, "pyproject.toml": WITH_SETUPTOOLS}, "config.bbot.operations=update")
+    assert outcome.status == "success", outcome
+    assert (
+        "though not all that these name themselves: editables>=0.3, which setuptools needs "
+        "(this machine has none)"
+    ) in outcome.logs["update"]
+
+
 def test_what_is_written_for_a_newer_setuptools_is_said(perform: Perform) -> None:
     licensed = WITH_SETUPTOOLS.replace("[tool.", 'license = "MIT"\n[tool.')
     outcome = perform({**FILES, "pyproject.toml": licensed})

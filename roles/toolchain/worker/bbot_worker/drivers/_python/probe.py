@@ -58,7 +58,9 @@ def unmet(requirements: list[str], extras: list[str]) -> list[dict[str, str]]:
             version = None
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             wanted = f"{requirement.name}{_in_brackets(requirement.extras)}{requirement.specifier}"
-            found.append({"requirement": wanted, "version": version or "", "of": parent})
+            entry = {"requirement": wanted, "version": version or "", "of": parent}
+            if entry not in found:  # An extra may name again what another one names.
+                found.append(entry)
             continue
         for extra in ["", *sorted(requirement.extras)]:
             queue += [(each, extra, requirement.name) for each in installed.requires or []]

@@ -51,6 +51,13 @@ class Supply:
             return ["--no-index", "--no-build-isolation"]
         if self._index_answers():
             return self._from_index()
+        if not any(each["of"] == "" for each in unmet):
+            # A distribution leaves out of its packages what they can do without.
+            self._driver.note(
+                f"built with this machine's packages, which meet {', '.join(requires)}, though "
+                f"not all that these name themselves: {_described(unmet)}"
+            )
+            return ["--no-index", "--no-build-isolation"]
         raise self._lacking(project, "to be built", unmet)
 
     def to_install(self, project: str, unmet: list[dict[str, str]], purpose: str) -> list[str]:
@@ -116,15 +123,19 @@ class Supply:
 
     @staticmethod
     def _lacking(project: str, purpose: str, unmet: list[dict[str, str]]) -> WorkerError:
-        parts = []
-        for each in unmet:
-            there = f"this machine has {each['version'] or 'none'}"
-            parent = f", which {each['of']} needs" if each["of"] else ""
-            parts.append(f"{each['requirement']}{parent} ({there})")
         return WorkerError(
-            f"{project} needs {' and '.join(parts)} {purpose}, and no index can be reached: "
+            f"{project} needs {_described(unmet)} {purpose}, and no index can be reached: "
             f"{WAYS_OUT}"
         )
+
+
+def _described(unmet: list[dict[str, str]]) -> str:
+    parts = []
+    for each in unmet:
+        there = f"this machine has {each['version'] or 'none'}"
+        parent = f", which {each['of']} needs" if each["of"] else ""
+        parts.append(f"{each['requirement']}{parent} ({there})")
+    return " and ".join(parts)
 
 
 def _name(requirement: str) -> str:
