@@ -77,6 +77,25 @@ def test_a_recipe_that_does_nothing_is_no_test(perform: Perform) -> None:
     assert "no tests were run: make ran nothing" in outcome.logs["test"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "status", "counts"),
+    [
+        ("PASS: one\\nFAIL: two\\nSKIP: three\\n", "error", (1, 1, 1)),
+        ("PASS: one\\nXFAIL: two\\n", "success", (2, 0, 0)),
+        ("SKIP: one\\n", "warning", (0, 0, 1)),
+        # Who sums it up knows better.
+        ("FAIL: as expected\\nAll 3 tests passed\\n", "success", (3, 0, 0)),
+    ],
+)
+def test_a_line_for_each_test_counts_where_nobody_sums_up(
+    perform: Perform, lines: str, status: str, counts: tuple[int, int, int]
+) -> None:
+    """Whatever the exit status is: here it is that of success."""
+    outcome = perform({"Makefile": f"all:\n\techo built\ncheck:\n\t@printf '{lines}'\n"})
+    assert outcome.statuses["test"] == status, outcome
+    assert counted(outcome) == counts
+
+
 def test_a_dry_run_that_fails_does_not_hide_tests(perform: Perform) -> None:
     makefile = "all:\n\ttouch made\ncheck:\n\t@test -e made && echo ran; rm -f made\n"
     makefile += "test:\n\t$(MAKE) -f generated.mk it\n"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ..scanners import Any
+from ..scanners import Any, Scanner
 from .base import Driver
 
 TYPE_CHECKING = False  # The module typing is slow to import.
@@ -91,7 +91,12 @@ def has_target(target: str, ask: Callable[..., Answer]) -> bool:
 def run_tests(driver: Driver, run: Callable[..., None], *arguments: str) -> None:
     """Run a make that tests by *run*, and tell *driver* of the tests. Raises WorkerError."""
     output = _Output()
-    driver.scan(output, run, *arguments)
+    try:
+        driver.scan(output, run, *arguments)
+    finally:
+        if output.counts is None:
+            # Nobody has summed up what was said of each test.
+            driver.tests.add_scanned(output.lines)
     if not output.said_something:
         driver.tests.there_are_none("make ran nothing")
 
@@ -102,7 +107,25 @@ class _Output(Any):
     def __init__(self) -> None:
         super().__init__()
         self.said_something = False
+        self.lines = _Lines()
 
     def feed(self, line: str) -> None:
         super().feed(line)
+        self.lines.feed(line)
         self.said_something = self.said_something or not _OWN_WORDS.fullmatch(line.strip())
+
+
+class _Lines(Scanner):
+    """A line for each test, as scripts write them after automake's example: ``FAIL: name``."""
+
+    def feed(self, line: str) -> None:
+        one = re.match(r"(PASS|XFAIL|FAIL|XPASS|ERROR|SKIP): (\S.*)", line)
+        if not one:
+            return
+        if one[1] == "SKIP":
+            self.add(skipped=1)
+        elif one[1] in ("PASS", "XFAIL"):
+            self.add(passed=1)
+        else:
+            self.add(failed=1)
+            self.fail(one[2], line)
