@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import subprocess
 
-from ansible_collections.bbot.agent.plugins.module_utils._ensure import planned
-from ansible_collections.bbot.agent.plugins.module_utils._machines import enumerate_machines
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import planned
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
+    enumerate_machines,
+)
 from helpers.build_host import BuildHost
 from helpers.site import Site
 

@@ -13,11 +13,14 @@ import typing as t
 from pathlib import Path
 from unittest import mock
 
-from ansible_collections.bbot.agent.plugins.module_utils import _conversation
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status, Task
-from ansible_collections.bbot.agent.plugins.module_utils._taps import Taps
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
-from ansible_collections.bbot.agent.plugins.module_utils._vm import Vm
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import (
+    conversation as _conversation,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.taps import Taps
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Event, Server
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Vm
 from helpers import sources
 from helpers.build_host import RAM, BuildHost, make_task
 from helpers.site import ADDRESS, BRIDGE

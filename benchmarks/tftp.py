@@ -28,9 +28,8 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Server
-from ansible_collections.bbot.agent.plugins.module_utils._tftp_client import Client
-from ansible_collections.bbot.agent.plugins.module_utils._tftp_packets import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.client import Client
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.packets import (
     DATA,
     HEADER,
     OACK,
@@ -39,6 +38,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._tftp_packets import (
     build_request,
     opcode_of,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Server
 
 from .figures import Figure, interleave, timed
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status, Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers.agents import RunningAgent
 from helpers.build_host import BuildHost, make_task
 from helpers.controller import Controller

@@ -12,7 +12,9 @@ import typing as t
 import pytest
 
 if t.TYPE_CHECKING:
-    from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
+    from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
+        Machine,
+    )
     from helpers.build_host import BuildHost
     from helpers.site import Site
 

@@ -15,12 +15,14 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import ManifestError
-from ansible_collections.bbot.agent.plugins.module_utils._record_values import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.model import (
+    ManifestError,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import (
     join_words,
     split_words,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._records import Task
 from ansible_collections.bbot.agent.plugins.plugin_utils._inspect import inspect
 from ansible_collections.bbot.agent.plugins.plugin_utils._source import SourceError
 from ansible_collections.bbot.agent.plugins.plugin_utils._task_source import (

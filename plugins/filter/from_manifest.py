@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.model import (
     Manifest,
     ManifestError,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
     parse,
 )
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.model import (
     Manifest,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.writer import (
     Style,
     serialize,
 )

@@ -17,15 +17,15 @@ import os
 import time
 import typing as t
 
-from ._accelerator import Accelerator
-from ._bootstrap import Running
-from ._command import module_runner
-from ._conversation import Waits
-from ._diagnostics import Diagnostics
-from ._duties import Duties
-from ._host import Host
-from ._options import read_settings
-from ._storage import Btrfs
+from ._engine.agent.duties import Duties
+from ._engine.agent.options import read_settings
+from ._engine.host.diagnostics import Diagnostics
+from ._engine.host.host import Host
+from ._engine.linux.process import module_runner
+from ._engine.machine.bootstrap import Running
+from ._engine.machine.conversation import Waits
+from ._engine.storage.btrfs import Btrfs
+from ._engine.vm.accelerator import Accelerator
 
 HOST: dict[str, dict[str, t.Any]] = {
     "machines": {"type": "path", "default": "/build/machines"},

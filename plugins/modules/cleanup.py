@@ -83,15 +83,23 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
-from ansible_collections.bbot.agent.plugins.module_utils._journal import FILE, Journal
-from ansible_collections.bbot.agent.plugins.module_utils._recovery import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.recovery import (
     recover,
     remove_leftovers,
     remove_old_logs,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._suspended import Suspensions
-from ansible_collections.bbot.agent.plugins.module_utils._sweep import describe_dead
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.journal import (
+    FILE,
+    Journal,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
+    EngineError,
+    sentence,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.suspended import (
+    Suspensions,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import describe_dead
 
 
 def clean(module: AnsibleModule) -> dict[str, t.Any]:
@@ -139,7 +147,7 @@ def main() -> None:
             module.fail_json(msg=f"{name} must be at least 0, not {module.params[name]}")
     try:
         result = clean(module)
-    except (*EXPECTED, OSError) as error:
+    except (EngineError, OSError) as error:
         module.fail_json(msg=sentence(error))
     if result["errors"]:
         module.fail_json(msg="; ".join(result["errors"]), **result)

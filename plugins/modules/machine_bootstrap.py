@@ -143,34 +143,37 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._accelerator import choose
-from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
+    EngineError,
+    Interrupted,
+    sentence,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.bootstrap import (
     STARTUP,
     Running,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._conversation import Interrupted
-from ansible_collections.bbot.agent.plugins.module_utils._ensure import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.describe import (
+    describe_accelerator,
+    describe_machine,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import (
     Ensured,
     ensure,
     planned,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
-from ansible_collections.bbot.agent.plugins.module_utils._host import Host
-from ansible_collections.bbot.agent.plugins.module_utils._machines import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
     Machine,
     enumerate_machines,
     find_machine,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._report import (
-    describe_accelerator,
-    describe_machine,
-)
-from ansible_collections.bbot.agent.plugins.module_utils._sweep import sweep
-from ansible_collections.bbot.agent.plugins.module_utils._toolchain import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import sweep
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolchain import (
     Toolchain,
     load_toolchain,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._warm import wanted
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.warm import wanted
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import choose
 
 
 def plan_for(host: Host, machine: Machine, toolchain: Toolchain, running: Running | None) -> str:
@@ -273,7 +276,7 @@ def main() -> None:
             if module.params["name"] is not None:
                 machines = [find_machine(machines, module.params["name"])]
             result = bootstrap_all(module, host, toolchain, machines)
-        except (*EXPECTED, Interrupted, OSError) as error:
+        except (EngineError, Interrupted, OSError) as error:
             module.fail_json(msg=sentence(error))
         failed = [one for one in result["machines"] if one["failure"]]
         if failed:

@@ -145,16 +145,18 @@ toolchain:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._host import HostError
-from ansible_collections.bbot.agent.plugins.module_utils._machines import (
-    enumerate_machines,
-    find_machine,
-)
-from ansible_collections.bbot.agent.plugins.module_utils._report import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.describe import (
     describe_machine,
     describe_toolchain,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._toolchain import load_toolchain
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
+    enumerate_machines,
+    find_machine,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolchain import (
+    load_toolchain,
+)
 
 
 def main() -> None:

@@ -78,10 +78,15 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._delivery import deliver_all
-from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
-from ansible_collections.bbot.agent.plugins.module_utils._host import HostError
-from ansible_collections.bbot.agent.plugins.module_utils._options import OptionsError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import OptionsError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.delivery import (
+    deliver_all,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
+    EngineError,
+    sentence,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
 
 
 def upload(module: AnsibleModule) -> dict[str, t.Any]:
@@ -112,7 +117,7 @@ def main() -> None:
     )
     try:
         result = upload(module)
-    except (*EXPECTED, OptionsError, OSError) as error:
+    except (EngineError, OptionsError, OSError) as error:
         module.fail_json(msg=sentence(error))
     if result["failures"]:
         words = "; ".join(failure["msg"] for failure in result["failures"])

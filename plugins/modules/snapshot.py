@@ -114,7 +114,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bbot.agent.plugins.module_utils._storage import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import (
     Btrfs,
     StorageError,
     Subvolume,

@@ -121,11 +121,16 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._duties import offers
-from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
-from ansible_collections.bbot.agent.plugins.module_utils._options import OptionsError
-from ansible_collections.bbot.agent.plugins.module_utils._priority import questions
-from ansible_collections.bbot.agent.plugins.module_utils._records import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.duties import offers
+from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import OptionsError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.priority import (
+    questions,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
+    EngineError,
+    sentence,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 
 
 def request(module: AnsibleModule) -> dict[str, t.Any]:
@@ -171,7 +176,7 @@ def main() -> None:
     )
     try:
         result = request(module)
-    except (*EXPECTED, OptionsError, OSError) as error:
+    except (EngineError, OptionsError, OSError) as error:
         module.fail_json(msg=sentence(error))
     failures = [failure["msg"] for failure in result["failures"]]
     if failures and len(failures) >= len(module.params["controllers"]):

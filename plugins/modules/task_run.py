@@ -272,45 +272,59 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._accelerator import choose
-from ansible_collections.bbot.agent.plugins.module_utils._artifacts import FILE as ARCHIVE
-from ansible_collections.bbot.agent.plugins.module_utils._artifacts import ArtifactError, unpack
-from ansible_collections.bbot.agent.plugins.module_utils._conversation import (
-    RESUMED,
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.artifacts import (
+    FILE as ARCHIVE,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.artifacts import (
+    ArtifactError,
+    unpack,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.journal import (
+    FILE,
+    Entry,
+    Journal,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
+    EngineError,
     Interrupted,
+    sentence,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._failures import EXPECTED, sentence
-from ansible_collections.bbot.agent.plugins.module_utils._host import Host, HostError
-from ansible_collections.bbot.agent.plugins.module_utils._journal import FILE, Entry, Journal
-from ansible_collections.bbot.agent.plugins.module_utils._machines import (
-    Machine,
-    enumerate_machines,
-    find_machine,
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host, HostError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import (
+    RESUMED,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._records import Result, Status, Task
-from ansible_collections.bbot.agent.plugins.module_utils._report import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.describe import (
     describe_accelerator,
     describe_machine,
     describe_start,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._result_size import shorten
-from ansible_collections.bbot.agent.plugins.module_utils._sweep import sweep
-from ansible_collections.bbot.agent.plugins.module_utils._task import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
+    Machine,
+    enumerate_machines,
+    find_machine,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import sweep
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolchain import (
+    Toolchain,
+    load_toolchain,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result import Result
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result_size import shorten
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.logs import (
+    log_names,
+    logs_name,
+    write_logs,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import (
     STARTUP,
     Booking,
     Outcome,
     perform,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._task_logs import (
-    log_names,
-    logs_name,
-    write_logs,
-)
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Limits
-from ansible_collections.bbot.agent.plugins.module_utils._toolchain import (
-    Toolchain,
-    load_toolchain,
-)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Limits
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import choose
 
 
 def read_task(params: t.Mapping[str, t.Any]) -> Task:
@@ -401,7 +415,7 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
     task = read_task({**params, "task": entry.task})
     try:
         return perform_task(module, host, task, booking)
-    except (*EXPECTED, OSError) as error:
+    except (EngineError, OSError) as error:
         if not module.check_mode:
             booking.abort(task, sentence(error))
         raise
@@ -504,7 +518,7 @@ def main() -> None:
     with _argspec.Progress(module.params["progress_file"]):
         try:
             result, outcome = run(module)
-        except (*EXPECTED, Interrupted, OSError) as error:
+        except (EngineError, Interrupted, OSError) as error:
             module.fail_json(msg=sentence(error))
         fail_on = module.params["fail_on"]
         if outcome is not None and fail_on != "never":

@@ -163,13 +163,13 @@ import socket
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.files import split_name
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import (
     Event,
     Limits,
     Server,
     TftpError,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._tftp_files import split_name
 
 # A guest may ask for nonsense as often as it likes; the result must stay printable.
 MOST_TRANSFERS = 1000

@@ -15,7 +15,9 @@ import shutil
 import tempfile
 import unicodedata
 
-from ansible_collections.bbot.agent.plugins.module_utils._record_values import check_package_name
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import (
+    check_package_name,
+)
 
 from ._source import Packed, SourceError, git, pack_folder
 

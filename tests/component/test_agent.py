@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status, Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers import guest
 from helpers.agents import (
     RunningAgent,

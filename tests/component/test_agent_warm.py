@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers import guest
 from helpers.agents import RunningAgent, entries, places, read_status, run_command
 from helpers.build_host import BuildHost, make_task

@@ -12,19 +12,19 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils import _ensure
-from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import FAKE_MAC
-from ansible_collections.bbot.agent.plugins.module_utils._ensure import Ensured
-from ansible_collections.bbot.agent.plugins.module_utils._host import HostError
-from ansible_collections.bbot.agent.plugins.module_utils._locks import LockError
-from ansible_collections.bbot.agent.plugins.module_utils._machines import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import LockError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import ensure as _ensure
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.bootstrap import FAKE_MAC
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import Ensured
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
     Machine,
     enumerate_machines,
     find_machine,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._network import NetworkError
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status
-from ansible_collections.bbot.agent.plugins.module_utils._storage import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import (
     Btrfs,
     StorageError,
 )

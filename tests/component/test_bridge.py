@@ -14,7 +14,7 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._network import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import (
     NetworkError,
     Redirect,
     bridge_address,

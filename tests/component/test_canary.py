@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._accelerator import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import (
     choose,
     qemu_program,
     run_canary,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._host import Host
-from ansible_collections.bbot.agent.plugins.module_utils._storage import Btrfs
 from helpers.build_host import run
 
 

@@ -15,23 +15,33 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._auth import AuthError, Identity, Key
-from ansible_collections.bbot.agent.plugins.module_utils._base64 import decode
-from ansible_collections.bbot.agent.plugins.module_utils._controller import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.auth import (
+    AuthError,
+    Identity,
+    Key,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.transport import (
     ControllerError,
     Transport,
     explain,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import ManifestError
-from ansible_collections.bbot.agent.plugins.module_utils._records import (
-    MachineHeader,
-    Result,
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.base64 import decode
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.model import (
+    ManifestError,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.version import (
+    StandardVersion,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchange import (
     ResultRequest,
-    Status,
     TaskRequest,
     TaskResponse,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._standard_version import StandardVersion
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.machine import (
+    MachineHeader,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result import Result
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers.build_host import make_task, run
 from helpers.controller import (
     AgentKey,

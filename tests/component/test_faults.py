@@ -11,12 +11,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._conversation import Interrupted
-from ansible_collections.bbot.agent.plugins.module_utils._locks import LockError
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status
-from ansible_collections.bbot.agent.plugins.module_utils._sweep import leased, sweep
-from ansible_collections.bbot.agent.plugins.module_utils._vm import Vm
+from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import Interrupted
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import LockError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import leased, sweep
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Vm
 from helpers import guest, sources
 from helpers.build_host import BuildHost
 from helpers.owner import owner

@@ -12,7 +12,9 @@ import http.server
 import threading
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
+    parse,
+)
 from helpers.roles import Play
 
 VERSIONS = {"bbot": "0.17.0", "libbbot": "0.17.0", "libbpkg": "0.17.0", "libbutl": "0.17.1"}

@@ -11,12 +11,16 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils import _conversation
-from ansible_collections.bbot.agent.plugins.module_utils._conversation import Waits
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import ManifestError
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Limits
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.model import (
+    ManifestError,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import (
+    conversation as _conversation,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import Waits
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Limits
 from helpers.build_host import BuildHost
 from helpers.guest import GET_TASK, SLEEP, put, result
 from helpers.toolchains import install_toolchain

@@ -16,9 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
-from ansible_collections.bbot.agent.plugins.module_utils._records import MachineManifest
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
+    parse,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.machine import (
+    MachineManifest,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Event, Server
 from helpers import lone_machines
 from helpers.images import flavour_packages
 from helpers.lone_machines import PATIENCE, TASK, bootstrap, copy_image, machine, pack

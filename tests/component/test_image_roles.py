@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
+    parse,
+)
 from helpers.roles import ROOT, Play, make_image
 
 

@@ -12,11 +12,14 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._host import HostError
-from ansible_collections.bbot.agent.plugins.module_utils._locks import LockError
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._network import NetworkError, Redirect
-from ansible_collections.bbot.agent.plugins.module_utils._vm import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import LockError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import (
+    NetworkError,
+    Redirect,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
 from helpers.build_host import USER, BuildHost, run
 from helpers.site import ADDRESS, BRIDGE
 from helpers.vms import MAC, a_vm, options, read_console, status

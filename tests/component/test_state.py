@@ -13,8 +13,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._vm import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
 from helpers.build_host import RAM, BuildHost
 from helpers.site import ADDRESS
 from helpers.vms import a_vm, options, read_console, status

@@ -13,7 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._storage import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import (
     Btrfs,
     StorageError,
     Subvolume,

@@ -14,8 +14,12 @@ import socket
 import typing as t
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._network import NetworkError
-from ansible_collections.bbot.agent.plugins.module_utils._taps import Taps, lead_to, open_tap
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.taps import (
+    Taps,
+    lead_to,
+    open_tap,
+)
 from helpers.links import ip, link
 from helpers.site import ADDRESS, BRIDGE, Site
 

@@ -18,9 +18,13 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Limits, TftpError
-from ansible_collections.bbot.agent.plugins.module_utils._tftp_client import Client
-from ansible_collections.bbot.agent.plugins.module_utils._tftp_packets import FULL, NOT_FOUND
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.client import Client
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.packets import FULL, NOT_FOUND
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import (
+    Event,
+    Limits,
+    TftpError,
+)
 from helpers.tftp import BadNetwork, RunningServer
 
 
@@ -281,7 +285,7 @@ def test_the_clients_own_disk_is_full(server, small_disk):
 SMALL_MTU = """
 import sys
 from pathlib import Path
-from ansible_collections.bbot.agent.plugins.module_utils._tftp_client import Client
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.client import Client
 from helpers.tftp import RunningServer
 
 directory = Path(sys.argv[1])

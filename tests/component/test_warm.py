@@ -17,14 +17,21 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils import _conversation, _template
-from ansible_collections.bbot.agent.plugins.module_utils._accelerator import Accelerator
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status
-from ansible_collections.bbot.agent.plugins.module_utils._sweep import leased, sweep
-from ansible_collections.bbot.agent.plugins.module_utils._task import Outcome
-from ansible_collections.bbot.agent.plugins.module_utils._template import TemplateError
-from ansible_collections.bbot.agent.plugins.module_utils._vm import Hardware
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import (
+    conversation as _conversation,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import (
+    template as _template,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import leased, sweep
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.template import (
+    TemplateError,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import Outcome
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware
 from helpers import guest, sources
 from helpers.build_host import RAM, TCG, BuildHost
 from helpers.owner import owner

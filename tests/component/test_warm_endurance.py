@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers import sources
 from helpers.build_host import RAM, BuildHost, make_task
 from helpers.images import debian_image

@@ -18,7 +18,11 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._journal import FILE, Entry, Journal
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.journal import (
+    FILE,
+    Entry,
+    Journal,
+)
 
 from .build_host import RAM, BuildHost
 from .controller import Controller
@@ -33,7 +37,7 @@ def engine(folder: Path) -> dict[str, str]:
     place.mkdir(parents=True, exist_ok=True)
     link = place / "bbot_agent"
     if not link.is_symlink():
-        link.symlink_to(ROOT / "plugins" / "module_utils")
+        link.symlink_to(ROOT / "plugins" / "module_utils" / "_engine")
     return {**os.environ, "BBOT_AGENT_ENGINE": str(place), "PYTHONUNBUFFERED": "1"}
 
 

@@ -14,21 +14,30 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._accelerator import Accelerator
-from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import Running
-from ansible_collections.bbot.agent.plugins.module_utils._conversation import Waits
-from ansible_collections.bbot.agent.plugins.module_utils._ensure import Ensured, ensure
-from ansible_collections.bbot.agent.plugins.module_utils._host import Host
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine, look
-from ansible_collections.bbot.agent.plugins.module_utils._network import Redirect
-from ansible_collections.bbot.agent.plugins.module_utils._records import Task
-from ansible_collections.bbot.agent.plugins.module_utils._storage import Btrfs
-from ansible_collections.bbot.agent.plugins.module_utils._task import Outcome, perform
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Limits
-from ansible_collections.bbot.agent.plugins.module_utils._toolchain import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.bootstrap import Running
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import Waits
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import (
+    Ensured,
+    ensure,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
+    Machine,
+    look,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolchain import (
     Toolchain,
     load_toolchain,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import Redirect
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import (
+    Outcome,
+    perform,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Limits
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
 
 from . import guest
 from .site import BRIDGE, Site

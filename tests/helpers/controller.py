@@ -29,16 +29,18 @@ import typing as t
 import urllib.parse
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._base64 import decode
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import ManifestError
-from ansible_collections.bbot.agent.plugins.module_utils._records import (
-    Result,
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.base64 import decode
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.model import (
+    ManifestError,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchange import (
     ResultRequest,
-    Status,
-    Task,
     TaskRequest,
     TaskResponse,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result import Result
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 
 # brep's defaults, in bytes.
 TASK_LIMIT = 102400

@@ -16,8 +16,10 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
+    parse,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Event, Server
 
 from .toolchains import checksums, worker_files
 

@@ -17,15 +17,17 @@ import subprocess
 import sys
 import typing as t
 
-from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import Running
-from ansible_collections.bbot.agent.plugins.module_utils._conversation import Waits
-from ansible_collections.bbot.agent.plugins.module_utils._ensure import ensure
-from ansible_collections.bbot.agent.plugins.module_utils._host import Host
-from ansible_collections.bbot.agent.plugins.module_utils._machines import look
-from ansible_collections.bbot.agent.plugins.module_utils._storage import Btrfs
-from ansible_collections.bbot.agent.plugins.module_utils._task import perform
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Limits
-from ansible_collections.bbot.agent.plugins.module_utils._toolchain import load_toolchain
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.bootstrap import Running
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import Waits
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import ensure
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import look
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolchain import (
+    load_toolchain,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import perform
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Limits
 
 from .build_host import RAM, TCG, BuildHost, make_task, run
 

@@ -16,7 +16,7 @@ import types
 import typing as t
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._tftp import Event, Server
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Event, Server
 
 from .waiting import until
 

@@ -12,9 +12,9 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._sweep import leased
-from ansible_collections.bbot.agent.plugins.module_utils._vm import Hardware, Vm
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import leased
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware, Vm
 
 from .build_host import RAM, TCG, BuildHost
 from .waiting import PATIENCE

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from helpers.build_host import BuildHost
 from helpers.plays import playbook, refusal, run_tasks, write_play
 from helpers.toolchains import install_toolchain

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._bootstrap import FAKE_MAC
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.bootstrap import FAKE_MAC
 from helpers.build_host import BuildHost
 from helpers.plays import refusal, run_tasks
 

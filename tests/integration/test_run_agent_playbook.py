@@ -11,8 +11,8 @@ import signal
 import typing as t
 from pathlib import Path
 
-from ansible_collections.bbot.agent.plugins.module_utils._machines import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._records import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers import guest, sources
 from helpers.agents import entries, journal
 from helpers.build_host import BuildHost, make_task

@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._storage import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
 from helpers.plays import refusal, run_tasks
 from helpers.site import Site
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._tftp_client import Client
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = """\

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
+    parse,
+)
 from bbot_worker.log import LOG_LIMIT, Log, clean, ecmascript
 from bbot_worker.manifest import serialize_manifest
 from bbot_worker.progress import Progress

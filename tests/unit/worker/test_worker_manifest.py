@@ -11,13 +11,19 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.model import (
     Manifest,
     ManifestError,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
     parse,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.unicode import (
+    NON_GRAPHIC,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.writer import (
     serialize,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._unicode import NON_GRAPHIC
 from bbot_worker.manifest import (
     FORBIDDEN,
     parse_manifests,

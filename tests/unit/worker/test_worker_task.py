@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._manifest import parse
-from ansible_collections.bbot.agent.plugins.module_utils._record_values import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
+    parse,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result import Result
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import (
     join_words,
     split_words,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._records import Result
 from bbot_worker import VERSION, guest, main, sources
 from bbot_worker import perform as perform_module
 from bbot_worker.main import upload

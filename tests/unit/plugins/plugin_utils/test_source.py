@@ -16,7 +16,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._record_values import check_package_name
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import (
+    check_package_name,
+)
 from ansible_collections.bbot.agent.plugins.plugin_utils import _source
 from ansible_collections.bbot.agent.plugins.plugin_utils._inspect import inspect
 from ansible_collections.bbot.agent.plugins.plugin_utils._source import SourceError, pack_folder

@@ -1,0 +1,422 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""What an agent does, a step each: bootstrap a machine, ask for a task, perform it.
+
+Steps are run one after another, or in jobs of their own; what they return is plain data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import socket
+import time
+import typing as t
+
+from ..controller.auth import AuthError, Identity, Key
+from ..controller.delivery import deliver
+from ..controller.journal import FILE, Entry, Journal, JournalError
+from ..controller.priority import Question
+from ..controller.transport import ControllerError, Transport, explain
+from ..errors import EngineError, Interrupted, sentence
+from ..formats.manifest.model import ManifestError
+from ..host.diagnostics import Diagnostics
+from ..host.host import Host, HostError
+from ..host.locks import LockError
+from ..linux.process import Runner
+from ..machine import bootstrap as _bootstrap
+from ..machine import warm as _warm
+from ..machine.bootstrap import Running
+from ..machine.conversation import Waits
+from ..machine.ensure import ensure, planned
+from ..machine.inventory import Machine, enumerate_machines, find_machine
+from ..machine.locking import task_lock
+from ..machine.suspended import Suspensions
+from ..machine.toolchain import Toolchain, load_toolchain
+from ..network.bridge import NetworkError
+from ..network.taps import Taps
+from ..records.exchange import TaskRequest, TaskResponse
+from ..records.machine import MachineHeader
+from ..records.task import Task
+from ..storage.btrfs import Btrfs
+from ..task import perform as _task
+from ..task.by_hand import perform_by_hand
+from ..task.logs import logs_name, write_logs
+from ..task.perform import Booking, Outcome, faked, perform
+from ..tftp.server import Limits
+from ..vm.accelerator import Accelerator, choose
+from .options import Places, Settings
+
+# What this version of the agent makes of a task; it changes when that does (bbot 0.14).
+CHECKSUM = "1"
+
+# TFTP ports of tasks at once are so far apart.
+_PORTS_APART = 100
+
+
+def make_host(places: Places, run: Runner, report: t.Callable[[str], None]) -> Host:
+    """The build host as the options describe it."""
+    return Host(
+        run=run,
+        storage=Btrfs(),
+        machines=places.machines,
+        tftp=places.tftp,
+        state=places.state_dir,
+        runtime=places.runtime_dir,
+        bridge=places.bridge,
+        user=places.user,
+        report=report,
+    )
+
+
+def offers(machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:
+    """What controllers are told of the machines that are fit for tasks, by name.
+
+    Just what they have known since 2017: bounds of memory and roles are for auxiliary
+    machines, which we do not run.
+    """
+    return {
+        machine.name: MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
+        for machine in machines
+        if machine.state == "current"
+        and (manifest := machine.manifest) is not None
+        and manifest.role != "auxiliary"
+    }
+
+
+class Duties:
+    """The steps, with the ``settings`` of one agent. ``owner`` is the name of its lease."""
+
+    def __init__(self, settings: Settings, run: Runner, say: Diagnostics, owner: str = "") -> None:
+        self.settings = settings
+        self.say = say
+        self.owner = owner or None
+        self.host = make_host(settings, run, say.report)
+        self.taps = Taps(settings.bridge)
+        self.journal = Journal(os.path.join(settings.state_dir, FILE))
+        self.suspensions = Suspensions(self.host, settings.suspend_max, settings.suspend_age)
+        self.transport = Transport(
+            request_timeout=settings.request_timeout,
+            connect_timeout=settings.connect_timeout,
+            ca_cert=settings.ca_cert,
+            proxy=settings.proxy,
+        )
+        self._accelerator: Accelerator | None = None
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """How guests run; found out at the first use. Raises CommandError without QEMU."""
+        if self._accelerator is None:
+            settings = self.settings
+            if settings.fake_machine or (settings.fake_bootstrap and settings.fake_build):
+                self._accelerator = Accelerator("tcg", "no machine is booted")
+            else:
+                self._accelerator = choose(self.host, self.settings.accelerator)
+        return self._accelerator
+
+    def identity(self) -> Identity:
+        """Who we are to a controller."""
+        settings, host = self.settings, socket.gethostname()
+        if settings.auth_key is None:
+            return Identity(host)
+        key = Key(self.host.run, settings.auth_key, settings.openssl, settings.openssl_option)
+        return Identity(host, key)
+
+    def toolchain(self) -> Toolchain:
+        """The toolchain as it is now. Raises HostError."""
+        settings = self.settings
+        bare = settings.fake_bootstrap or bool(settings.fake_machine) or bool(settings.toolchain_id)
+        return load_toolchain(
+            self.host, settings.toolchain_name, given_id=settings.toolchain_id, bare=bare
+        )
+
+    def machines(self) -> list[Machine]:
+        """The machines of this host. Raises HostError."""
+        return enumerate_machines(self.host, self.toolchain())
+
+    def plan(self, machine: Machine) -> str:
+        """What bootstrap() would do to ``machine``: planned(), or `save` it for warm starts.
+
+        Raises StorageError, and CommandError without QEMU.
+        """
+        action = planned(self.host, machine)
+        if action != "none" or not self.settings.warm or self.settings.fake_bootstrap:
+            return action
+        running = self._running(lambda: True, self.host)
+        return "save" if _warm.wanted(self.host, machine, self.toolchain(), running) else action
+
+    def free(self, machine: Machine) -> bool:
+        """Whether nobody performs a task on ``machine``."""
+        return not task_lock(self.host, machine, "look at it").held()
+
+    def fake_header(self) -> MachineHeader | None:
+        """The machine to offer instead of those of this host. Raises OSError, ManifestError."""
+        path = self.settings.fake_machine
+        if path is None:
+            return None
+        with open(path, "rb") as file:
+            return MachineHeader.parse(file.read(), path)
+
+    def _running(self, alive: t.Callable[[], bool], host: Host, **more: t.Any) -> Running:
+        settings = self.settings
+        return Running(
+            self.accelerator,
+            **{"cpu": settings.cpu, **more},
+            ram=settings.ram,
+            warm=settings.warm,
+            park=self.suspensions.park if settings.suspend_max else None,
+            alive=alive,
+            progress=host.report,
+        )
+
+    def _port(self, place: int) -> int:
+        settings = self.settings
+        if not settings.tftp_port:
+            return 0
+        return settings.tftp_port + settings.toolchain_num + _PORTS_APART * place
+
+    def bootstrap(
+        self, machine: Machine, place: int, alive: t.Callable[[], bool]
+    ) -> dict[str, t.Any]:
+        """Have ``machine`` bootstrapped.
+
+        Returns `failure`, in words or None, `busy` if somebody else is about to do it,
+        `changed`, `unsaved`, why the machine has no warm starts, and the folder of `logs`.
+        """
+        bad = {"busy": False, "changed": False, "unsaved": ""}
+        settings, toolchain = self.settings, self.toolchain()
+        name = logs_name(f"bootstrap-{machine.name}-{toolchain.name}")
+        logs = os.path.join(settings.log_dir, name)
+        try:
+            accelerator = self.accelerator
+            waits = Waits(
+                settings.bootstrap_startup or _bootstrap.STARTUP[accelerator.name],
+                settings.bootstrap_timeout,
+                settings.bootstrap_retries,
+            )
+            done = ensure(
+                self.host,
+                machine,
+                toolchain,
+                self._running(alive, self.host, port=self._port(place)),
+                waits,
+                logs,
+                fake=settings.fake_bootstrap,
+            )
+        except LockError as error:
+            return {**bad, "failure": sentence(error), "busy": True, "logs": None}
+        except (EngineError, Interrupted, OSError) as error:
+            return {**bad, "failure": sentence(error), "logs": logs}
+        failure = done.failure.message if done.failure else None
+        return {**bad, "failure": failure, "changed": done.changed, "unsaved": done.unsaved,
+                "logs": done.logs}  # fmt: skip
+
+    def ask(
+        self, questions: t.Sequence[Question], headers: t.Mapping[str, MachineHeader]
+    ) -> dict[str, t.Any]:
+        """Ask each controller in turn until one has a task, which is noted in the journal.
+
+        Returns `entry`, its id or None, with `url` and `priority` of who gave it, and
+        `failures`, pairs of a controller's URL and what is to be said about it.
+        """
+        failures: list[tuple[str, str]] = []
+        answer: dict[str, t.Any] = {"entry": None, "failures": failures}
+        try:
+            # Better not to get a task than to lose it.
+            self.journal.check()
+            identity = self.identity()
+            fingerprint = identity.fingerprint()
+        except (JournalError, AuthError) as error:
+            return {**answer, "failures": [[q.controller.url, str(error)] for q in questions[:1]]}
+        for question in questions:
+            url = question.controller.url
+            request = TaskRequest(
+                identity.host,
+                self.settings.toolchain_name,
+                self.settings.toolchain_ver,
+                tuple(headers[name] for name in question.machines),
+                fingerprint=fingerprint,
+            )
+            try:
+                response = self.transport.request_task(url, request)
+                if response.task is None:
+                    continue
+                entry = self._accept(url, question, response, identity)
+            except (ControllerError, ManifestError) as error:
+                failures.append((url, explain(error, url)))
+            except (AuthError, JournalError) as error:
+                failures.append((url, f"task from {url}: {error}"))
+            else:
+                number = question.controller.priority.number
+                return {**answer, "entry": entry, "url": url, "priority": number}
+        return answer
+
+    def _accept(
+        self, url: str, question: Question, response: TaskResponse, identity: Identity
+    ) -> int:
+        """Note the task of ``response``; the id of its entry in the journal."""
+        task = response.task
+        if task is None:
+            raise AssertionError("only a response with a task is accepted")
+        if task.machine not in question.machines:
+            raise JournalError(f"it is for unknown machine {task.machine}")
+        if task.auxiliary_machines or task.named_auxiliary_machines:
+            raise JournalError("it wants auxiliary machines, of which none was offered")
+        if response.agent_checksum != CHECKSUM:
+            # Built by another agent the last time, or to be built in any case.
+            response = dataclasses.replace(response, task=task.without_checksums())
+        return self.journal.accept(
+            response,
+            toolchain=self.settings.toolchain_name,
+            controller=url,
+            # Now: a task whose result nobody would take is not worth a build.
+            answer=identity.answer(response),
+            agent_checksum=CHECKSUM if response.agent_checksum is not None else None,
+            owner=self.owner,
+            timeout=self.settings.result_timeout,
+        )
+
+    def prepare(self, place: int) -> None:
+        """Have what the job of a task at ``place`` is to find: a tap, if it will run a machine."""
+        if self.settings.fake_build or self.settings.fake_machine:
+            return
+        # The task fails with the same words, and says them.
+        with contextlib.suppress(NetworkError):
+            self.taps.provide(place)
+
+    def perform_entry(
+        self, entry: Entry, alive: t.Callable[[], bool], *, place: int = 0, boosted: bool = False
+    ) -> dict[str, t.Any]:
+        """Perform the task of a journal's ``entry``; its result is in the journal then.
+
+        Returns `status`, `reason`, `seconds`, `logs`, and whether it is `alarming`: that
+        it went wrong not because of the task.
+        """
+        bad = {"status": "abort", "seconds": 0.0, "alarming": True}
+        booking = Booking(self.journal, entry.id)
+        task = Task.parse(entry.task, f"journal entry {entry.id}")
+        name = logs_name(f"{task.name}-{task.version}")
+        logs = os.path.join(self.settings.log_dir, name)
+        try:
+            outcome = self.perform(task, logs, alive, booking=booking, place=place, boosted=boosted)
+        except Interrupted:
+            return {**bad, "reason": "interrupted", "logs": logs, "alarming": False}
+        except (EngineError, OSError) as error:
+            reason = sentence(error)
+            booking.abort(task, reason)
+            return {**bad, "reason": reason, "logs": logs}
+        with contextlib.suppress(JournalError):
+            self.journal.describe(
+                entry.id, culprit=outcome.culprit, reason=outcome.reason, phases=outcome.phases
+            )
+        return {
+            "status": str(outcome.result.status),
+            "reason": outcome.reason,
+            "seconds": sum(outcome.phases.values()),
+            "logs": logs,
+            "alarming": outcome.culprit in ("machine", "host"),
+        }
+
+    def perform(
+        self,
+        task: Task,
+        logs: str,
+        alive: t.Callable[[], bool],
+        *,
+        booking: Booking | None = None,
+        place: int = 0,
+        boosted: bool = False,
+    ) -> Outcome:
+        """Perform ``task``, with its logs in the folder ``logs``. Raises what perform() does."""
+        settings = self.settings
+        if settings.trust:
+            task = task.with_trust(settings.trust)
+        os.makedirs(logs, exist_ok=True)
+        context = f"task {task.name}/{task.version} on machine {task.machine}: "
+        with TaskLog(os.path.join(logs, "agent.log")) as log:
+
+            def report(line: str) -> None:
+                log.write(line)
+                self.say.report(line, context)
+
+            host = dataclasses.replace(self.host, report=report, open_tap=self.taps.opener(place))
+            outcome = self._perform(host, task, logs, alive, booking, place, boosted)
+        try:
+            write_logs(outcome, task, logs)
+        except OSError as error:
+            self.say.warning(f"{context}cannot write its logs: {sentence(error)}")
+        return outcome
+
+    def _perform(
+        self,
+        host: Host,
+        task: Task,
+        logs: str,
+        alive: t.Callable[[], bool],
+        booking: Booking | None,
+        place: int,
+        boosted: bool,
+    ) -> Outcome:
+        settings = self.settings
+        limit = settings.upload_limit
+        if settings.fake_machine is not None and not settings.fake_build:
+            limits = Limits(limit, limit)
+            port = self._port(place)
+            return perform_by_hand(
+                host, task, settings.toolchain_name, port, limits, alive, booking
+            )
+        if settings.fake_build:
+            return faked(task, booking)
+        toolchain = self.toolchain()
+        machine = find_machine(enumerate_machines(host, toolchain), task.machine)
+        if machine.bootstrapped is None:
+            raise HostError(f"machine {machine.name} is gone: {'; '.join(machine.reasons)}")
+        waits = Waits(
+            settings.build_startup or _task.STARTUP[self.accelerator.name],
+            settings.build_timeout,
+            settings.build_retries,
+        )
+        more: dict[str, t.Any] = {"port": self._port(place), "patience": settings.build_timeout}
+        if boosted:
+            more["cpu"] = os.cpu_count() or settings.cpu
+        running = self._running(alive, host, **more)
+        return perform(
+            host, task, machine, toolchain, running, waits, Limits(limit, limit), logs, {},
+            booking=booking,
+        )  # fmt: skip
+
+    def deliver(self, entry_id: int) -> dict[str, t.Any]:
+        """Try to deliver a result; `error` says in words why that failed, or is None."""
+        try:
+            return {"error": deliver(self.host, self.journal, entry_id, self.transport)}
+        except JournalError as error:
+            return {"error": str(error)}
+
+
+class TaskLog:
+    """The file ``path``, with the time before each line; that the disk is full is no matter."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: t.TextIO | None = None
+
+    def __enter__(self) -> TaskLog:
+        with contextlib.suppress(OSError):
+            self._file = open(self._path, "a", encoding="utf-8", buffering=1)
+        return self
+
+    def write(self, line: str) -> None:
+        """Add a line."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""After a crash or a power cut: what the dead have left is removed, their tasks get results.
+
+What belongs to a living process is not touched, nor is what another toolchain's agent
+has left without a lease.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import typing as t
+
+from ..controller.journal import Journal, settle
+from ..host.host import Host
+from ..host.locks import lease_name
+from ..machine.inventory import subfolders
+from ..machine.suspended import SUFFIX, Suspensions
+from ..machine.sweep import sweep
+from ..storage.btrfs import StorageError
+from ..task.logs import LOGS_NAME
+
+# A task that was asked for in a play may wait so long, in seconds, to be performed.
+_GRACE = 3600.0
+
+# bbot's form of temporary names: process and counter.
+_WORK = re.compile(r"(\d+)-\d+")
+
+
+def recover(host: Host, journal: Journal, suspensions: Suspensions) -> None:
+    """Clear away what dead owners have left, and settle the tasks that nobody performs any more.
+
+    Raises JournalError.
+    """
+    sweep(host)
+    living = [lease_name(*lease) for lease in host.leases.records().items()]
+    for entry in journal.orphans(living, _GRACE):
+        settle(journal, entry.id)
+        host.report(f"warning: task {entry.title} on machine {entry.machine} was interrupted")
+    suspensions.prune()
+
+
+def remove_leftovers(host: Host, suspensions: Suspensions, toolchain: str) -> None:
+    """Remove work snapshots and folders of ``toolchain`` that no lease names any more.
+
+    There are such where the folder of leases was lost, and behind bbot's own agents.
+    """
+    leased = {record.get("snapshot") for record in host.leases.records().values()}
+    kept = {each.hardware.directory for each in suspensions.all()}
+    for directory in _machine_folders(host.machines):
+        prefix = f"{os.path.basename(directory)}-{toolchain}"
+        for path in subfolders(directory):
+            rest = os.path.basename(path).removeprefix(prefix)
+            if rest == os.path.basename(path) or path in leased | kept:
+                continue
+            if rest.startswith(SUFFIX) or (rest.startswith("-") and _is_dead(rest[1:])):
+                _delete(host, path)
+    for kind in ("build", "bootstrap"):
+        for path in subfolders(os.path.join(host.tftp, kind)):
+            name = os.path.basename(path)
+            if name.startswith(f"{toolchain}-") and _is_dead(name.removeprefix(f"{toolchain}-")):
+                shutil.rmtree(path, ignore_errors=True)
+                host.report(f"info: removed the left-over folder {path}")
+
+
+def remove_old_logs(host: Host, directory: str, age: float) -> None:
+    """Remove the folders of logs that are older than ``age`` seconds; 0 keeps them all."""
+    if not age:
+        return
+    limit = time.time() - age
+    for path in subfolders(directory):
+        if LOGS_NAME.fullmatch(os.path.basename(path)) and os.stat(path).st_mtime < limit:
+            shutil.rmtree(path, ignore_errors=True)
+            host.report(f"info: removed the old logs {path}")
+
+
+def _machine_folders(machines: str) -> t.Iterator[str]:
+    for volume in subfolders(machines):
+        yield from subfolders(volume)
+
+
+def _is_dead(name: str) -> bool:
+    """Whether ``name`` is a temporary one, of a process that is no more."""
+    match = _WORK.fullmatch(name)
+    return match is not None and not os.path.exists(f"/proc/{match[1]}")
+
+
+def _delete(host: Host, path: str) -> None:
+    try:
+        if host.storage.info(path) is not None:
+            host.storage.delete(path)
+            host.report(f"info: deleted the left-over snapshot {path}")
+    except StorageError as error:
+        host.report(f"error: {error}")

@@ -1,0 +1,243 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""The exchange with a controller over HTTP: task request, result and artifacts.
+
+What goes over the wire is what bbot's agent sends and brep answers. Unlike curl,
+which bbot uses, a redirection of any kind but 303 keeps the method and the body.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import socket
+import types
+import typing as t
+import urllib.parse
+
+from ..errors import EngineError
+from ..formats.manifest.model import ManifestError
+from ..records.exchange import TaskRequest, TaskResponse
+from ..release import VERSION
+from .priority import ControllerUrlError, check_http_url
+
+try:
+    import requests
+    from urllib3.exceptions import HTTPError as TransportError
+except ImportError:
+    requests = None  # type: ignore[assignment]
+
+# brep's own limits by default, in bytes.
+TASK_REQUEST_LIMIT = 102400
+RESULT_LIMIT = 10240000
+# What an answer may have: a task is a few KiB.
+_ANSWER_LIMIT = 1 << 20
+# Of the text of a refusal this much is told.
+_WORDS_LIMIT = 300
+_REDIRECTIONS = 10
+
+
+class ControllerError(EngineError):
+    """A controller that cannot be reached, refuses, or answers nonsense.
+
+    ``status`` is that of the HTTP answer if there was one.
+    """
+
+    culprit = "controller"
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _TooLate(BaseException):
+    """The time is over; passes through everybody's ``except Exception``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Transport:
+    """How controllers are reached.
+
+    ``request_timeout`` is for a whole exchange and ``connect_timeout`` for its
+    beginning, in seconds. ``ca_cert`` is a file of certificates to trust instead of
+    the host's, ``proxy`` the URL of a proxy instead of the environment's.
+    """
+
+    request_timeout: float = 300
+    connect_timeout: float = 60
+    ca_cert: str | None = None
+    proxy: str | None = None
+
+    def request_task(self, url: str, request: TaskRequest) -> TaskResponse:
+        """Ask the controller at ``url`` for a task.
+
+        Raises ControllerError, and ManifestError for an answer that is not one.
+        """
+        body = request.to_text().encode()
+        if len(body) > TASK_REQUEST_LIMIT:
+            raise ControllerError(
+                f"the request has {len(body)} bytes, a controller takes {TASK_REQUEST_LIMIT}: "
+                f"offer fewer than {len(request.machines)} machines"
+            )
+        answer = self._post(url, body, {"Content-Type": "text/manifest"}, limit=_ANSWER_LIMIT)
+        response = TaskResponse.parse(answer, url)
+        for each in (response.result_url, *response.upload_urls.values()):
+            if each is not None:
+                try:
+                    check_http_url(each)
+                except ControllerUrlError as error:
+                    raise ControllerError(f"the answer refers to no usable URL: {error}") from error
+        return response
+
+    def upload_result(self, url: str, text: str) -> None:
+        """Hand the result request ``text`` to ``url``. Raises ControllerError."""
+        self._post(url, text.encode(), {"Content-Type": "text/manifest"})
+
+    def upload_artifact(self, url: str, fields: t.Mapping[str, str], archive: str) -> None:
+        """Upload the file ``archive`` and ``fields`` to ``url``, as a form.
+
+        Raises ControllerError, and OSError if the file cannot be read.
+        """
+        _check_library()
+        with open(archive, "rb") as file:
+            name = os.path.basename(archive)
+            form = requests.Request(
+                "POST", url, data=dict(fields), files={"archive": (name, file.read())}
+            ).prepare()
+        if not isinstance(form.body, bytes):
+            raise AssertionError("a form is made of bytes")
+        self._post(url, form.body, {"Content-Type": form.headers["Content-Type"]})
+
+    def _post(
+        self, url: str, body: bytes, headers: dict[str, str], *, limit: int = _WORDS_LIMIT
+    ) -> bytes:
+        """The body of a successful answer, of at most ``limit`` bytes where it matters."""
+        _check_library()
+        try:
+            with _limited(self.request_timeout):
+                for _dummy in range(_REDIRECTIONS):
+                    with self._send(url, body, headers) as answer:
+                        target = _redirection(url, answer)
+                        if target is None:
+                            return _judge(answer, limit)
+                    url = target
+                raise ControllerError(f"it redirects more than {_REDIRECTIONS} times")
+        except _TooLate:
+            raise ControllerError(
+                f"there was no complete answer within {self.request_timeout:g} s"
+            ) from None
+        except (requests.RequestException, TransportError, OSError, ValueError) as error:
+            raise ControllerError(_words(error)) from error
+
+    def _send(self, url: str, body: bytes, headers: dict[str, str]) -> requests.Response:
+        return requests.post(
+            url,
+            data=body,
+            headers={
+                **headers,
+                "User-Agent": f"bbot-agent/{VERSION}",
+                # An answer that is decoded has no size that could be limited.
+                "Accept-Encoding": "identity",
+            },
+            # No credentials of the agent's user for a controller.
+            auth=lambda request: request,
+            timeout=(self.connect_timeout, self.request_timeout),
+            verify=True if self.ca_cert is None else self.ca_cert,
+            proxies=None if self.proxy is None else {"http": self.proxy, "https": self.proxy},
+            allow_redirects=False,
+            stream=True,
+        )
+
+
+def _check_library() -> None:
+    if requests is None:
+        raise ControllerError("this Python has no requests; install the package python3-requests")
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> t.Iterator[None]:
+    """Raise _TooLate in this, the main, thread when the time is over, whatever it waits for."""
+
+    def expire(_number: int, _frame: types.FrameType | None) -> t.NoReturn:
+        raise _TooLate
+
+    former = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def _redirection(url: str, answer: requests.Response) -> str | None:
+    """Where ``answer`` sends us; None if it does not."""
+    if answer.status_code not in (301, 302, 307, 308):
+        return None
+    place = answer.headers.get("Location", "")
+    target = urllib.parse.urljoin(url, place)
+    try:
+        check_http_url(target)
+    except ControllerUrlError as error:
+        raise ControllerError(
+            f"it redirects to no usable URL: {error}", answer.status_code
+        ) from error
+    if url.startswith("https:") and not target.startswith("https:"):
+        raise ControllerError(f"it redirects from https to {target}", answer.status_code)
+    return target
+
+
+def _judge(answer: requests.Response, limit: int) -> bytes:
+    """The body of ``answer``; ControllerError if it is a refusal, too long or cut short."""
+    good = 200 <= answer.status_code < 300
+    body = bytearray()
+    for piece in answer.raw.stream(16384, decode_content=False):
+        body += piece
+        if len(body) > limit:
+            if good and limit > _WORDS_LIMIT:
+                raise ControllerError(f"the answer has more than {limit} bytes")
+            break
+    else:
+        told = answer.headers.get("Content-Length", "")
+        if told.isascii() and told.isdigit() and int(told) > len(body):
+            raise ControllerError(
+                f"the answer ended after {len(body)} of {told} bytes", answer.status_code
+            )
+    if good:
+        return bytes(body)
+    words = " ".join(bytes(body[:_WORDS_LIMIT]).decode("utf-8", "replace").split())
+    shown = "".join(char if char.isprintable() else "?" for char in words)
+    reason = answer.reason if str(answer.reason or "").isprintable() else ""
+    status = f"{answer.status_code} {reason}".rstrip()
+    raise ControllerError(f"HTTP {status}{': ' if shown else ''}{shown}", answer.status_code)
+
+
+def _words(error: BaseException) -> str:
+    """What went wrong, in one line: the innermost cause is the one that means something."""
+    seen = {id(error)}
+    while True:
+        reasons = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args]
+        inner = next(
+            (e for e in reasons if isinstance(e, BaseException) and id(e) not in seen), None
+        )
+        if inner is None:
+            break
+        seen.add(id(inner))
+        error = inner
+    if isinstance(error, socket.gaierror):
+        return f"the host cannot be found: {error.strerror}"
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(str(words).split())[:_WORDS_LIMIT] or type(error).__name__
+
+
+def explain(error: Exception, url: str) -> str:
+    """The line for a controller that gave no task."""
+    if isinstance(error, ManifestError):
+        return f"invalid task response manifest: {error}"
+    return f"unable to request task from {url}: {error}"

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""What the engine knows of the build host it works on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pwd
+import typing as t
+
+from ..errors import EngineError
+from ..linux.process import Runner
+from ..network.taps import open_tap
+from ..storage.btrfs import Storage
+from .locks import Leases, Lock
+
+
+class HostError(EngineError):
+    """The build host lacks something; the text names it and the way out."""
+
+
+def _silent(_line: str) -> None:
+    """Report to nobody."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """The build host: its folders, its bridge, and the ways to act on it.
+
+    ``machines`` and ``tftp`` are laid out as bbot's options of these names say.
+    ``state`` holds locks, leases and cached findings; ``runtime`` the sockets of
+    running machines. ``user`` is whom QEMU runs as, None for the caller itself.
+    ``report`` is told, line by line, what goes on, for people to read. ``open_tap`` gives
+    a machine a tap of a bridge, as the function of this name does.
+    """
+
+    run: Runner
+    storage: Storage
+    machines: str = "/build/machines"
+    tftp: str = "/build/tftp"
+    state: str = "/var/lib/bbot-agent"
+    runtime: str = "/run/bbot-agent"
+    bridge: str = "br1"
+    user: str | None = None
+    report: t.Callable[[str], None] = _silent
+    open_tap: t.Callable[[str, str], int] = open_tap
+    leases: Leases = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        leases = Leases(os.path.join(self.state, "leases"))
+        object.__setattr__(self, "leases", leases)
+
+    def account(self) -> pwd.struct_passwd:
+        """The account QEMU runs as; HostError if there is none of that name."""
+        if self.user is None:
+            return pwd.getpwuid(os.geteuid())
+        try:
+            account = pwd.getpwnam(self.user)
+        except KeyError as error:
+            raise HostError(
+                f"no user {self.user} on this host; make it with the role bbot.agent.host "
+                "or name another one"
+            ) from error
+        if os.geteuid() not in (0, account.pw_uid):
+            raise HostError(f"cannot run machines as user {self.user}: only root can; use become")
+        return account
+
+    def lock(
+        self,
+        name: str,
+        purpose: str,
+        timeout: float = 0,
+        alive: t.Callable[[], bool] = lambda: True,
+    ) -> Lock:
+        """The lock ``name`` of this host; see Lock."""
+        return Lock(os.path.join(self._locks, f"{name}.lock"), purpose, timeout, alive)
+
+    @property
+    def _locks(self) -> str:
+        return os.path.join(self.state, "locks")
+
+    def drop_dead_locks(self) -> None:
+        """Remove the files of locks whose holder is dead: nobody has them."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._locks):
+                Lock(os.path.join(self._locks, name), "look who has it").held()

@@ -1,0 +1,166 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Bootstrap one machine for a toolchain: boot it, let it fetch and install, shut it down."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import os
+import typing as t
+
+from ..host.host import Host
+from ..host.locks import Lease, LockError
+from ..host.phases import Phases
+from ..network.bridge import check_mac, random_mac
+from ..records.machine import (
+    BootstrappedMachine,
+    BootstrapResult,
+    MachineManifest,
+    ToolchainManifest,
+)
+from ..storage.btrfs import StorageError
+from ..tftp.server import Limits
+from ..vm.accelerator import Accelerator
+from ..vm.qemu.process import Hardware, Vm, VmError
+from .conversation import SoftFailure, Talk, Waits, converse
+from .toolchain import Toolchain
+
+# The MAC address of machines that were bootstrapped without a machine (bbot's agent).
+FAKE_MAC = "de:ad:be:ef:de:ad"
+
+# What the guest uploads: a manifest of a few lines.
+_LIMITS = Limits(upload_bytes=1 << 20, total_upload_bytes=16 << 20)
+
+# Seconds that bbot waits for a bootstrap's first request; five minutes are plenty for
+# hardware, but not for a large guest under emulation.
+STARTUP = {"kvm": 300.0, "tcg": 900.0}
+
+
+class Park(t.Protocol):
+    """Suspends to disk a machine that failed; see Suspensions.park()."""
+
+    def __call__(self, lease: Lease, vm: Vm, what: str, reason: str, logs: str) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """How machines are run: what they get, and who is told and asked meanwhile.
+
+    ``ram`` is in KiB, ``hold`` in seconds; see Talk for ``alive``, ``progress``
+    and ``port``. ``patience`` is for how many seconds to wait for a machine on which
+    somebody else performs a task. ``park`` suspends machines that failed softly.
+    ``warm`` are the machines, by name or pattern, that tasks resume from a saved state
+    instead of booting them.
+    """
+
+    accelerator: Accelerator
+    cpu: int = 1
+    ram: int = 1048576
+    port: int = 0
+    hold: float = 0
+    patience: float = 0
+    park: Park | None = None
+    alive: t.Callable[[], bool] = lambda: True
+    progress: t.Callable[[str], None] = lambda _line: None
+    warm: t.Sequence[str] = ()
+
+    def starts_warm(self, name: str) -> bool:
+        """Whether tasks resume the machine ``name``."""
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.warm)
+
+    def parking(
+        self, host: Host, lease: Lease, what: str, logs: str
+    ) -> t.Callable[[Vm, SoftFailure], None] | None:
+        """How to keep the machine that failed softly at ``what``; None not to."""
+        park = self.park
+        if park is None:
+            return None
+
+        def keep(vm: Vm, failure: SoftFailure) -> None:
+            try:
+                park(lease, vm, what, failure.message, logs)
+            except (VmError, StorageError, LockError, OSError) as error:
+                host.report(f"warning: machine {vm.hardware.name} is not kept suspended: {error}")
+
+        return keep
+
+    def hardware(self, manifest: MachineManifest, toolchain: str, path: str, mac: str) -> Hardware:
+        """The hardware of the machine ``manifest`` in ``path``, within its own RAM bounds."""
+        ram = max(self.ram, manifest.ram_minimum or 0)
+        return Hardware(
+            name=f"{manifest.name}-{toolchain}",
+            directory=path,
+            mac=mac,
+            options=manifest.option_words if manifest.options is not None else None,
+            cpu=self.cpu,
+            ram=min(ram, manifest.ram_maximum or ram),
+        )
+
+
+def bootstrap(
+    host: Host,
+    lease: Lease,
+    directory: str,
+    manifest: MachineManifest,
+    old_mac: str | None,
+    toolchain: Toolchain,
+    running: Running,
+    waits: Waits,
+    logs: str,
+    phases: Phases,
+    *,
+    fake: bool = False,
+) -> BootstrappedMachine | SoftFailure:
+    """Bootstrap the writable machine in ``directory``, described by ``manifest``.
+
+    ``old_mac`` is the address of an earlier bootstrap, which is kept. The lease
+    is to clear away what is left on the way out. ``fake`` does without a machine.
+    Raises what converse() does, and ManifestError if the guest's report is bad.
+    """
+
+    def bootstrapped(mac: str, result: BootstrapResult) -> BootstrappedMachine:
+        return BootstrappedMachine(
+            machine=dataclasses.replace(manifest, mac=mac),
+            toolchain=ToolchainManifest(id=toolchain.id),
+            bootstrap=result,
+        )
+
+    if fake:
+        return bootstrapped(FAKE_MAC, toolchain.expected)
+
+    mac = check_mac(manifest.mac or old_mac or random_mac())
+    put = os.path.join(host.tftp, "bootstrap", f"{toolchain.name}-{lease.id}")
+    lease.note(folders=[put])
+    os.makedirs(put)
+    report = os.path.join(put, "manifest")
+    found: list[BootstrapResult] = []
+
+    def judge() -> SoftFailure | None:
+        with open(report, "rb") as file:
+            found.append(BootstrapResult.parse(file.read(), f"{manifest.name}:manifest"))
+        return None
+
+    talk = Talk(
+        what="bootstrap",
+        prepare=lambda _attempt: running.hardware(manifest, toolchain.name, directory, mac),
+        get_root=toolchain.directory,
+        put_root=put,
+        awaited=report,
+        waits=waits,
+        limits=_LIMITS,
+        logs=logs,
+        judge=judge,
+        clean=True,
+        port=running.port,
+        hold=running.hold,
+        park=running.parking(host, lease, f"bootstrap of {manifest.name}", logs),
+        alive=running.alive,
+        progress=running.progress,
+    )
+    failure = converse(host, lease, running.accelerator, talk, phases)
+    return failure if failure is not None else bootstrapped(mac, found[0])

@@ -1,0 +1,524 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Boot a machine and talk to it over TFTP until the file it owes us has arrived.
+
+Bootstrap and task are two uses of this. Waits, retries and outcomes are bbot's
+(its 2017 agent), with three differences: an upload is complete when its file
+appears, so nobody waits for a quiet second; a guest that ends on its own is
+noticed at once; a machine that failed softly is held for inspection only when
+that was asked for, and for a limited time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import secrets
+import selectors
+import socket
+import time
+import typing as t
+import zlib
+
+from ..errors import Interrupted
+from ..formats.manifest.text import sanitize
+from ..host.host import Host
+from ..host.locks import Lease
+from ..host.phases import Phases
+from ..network.bridge import bridge_address
+from ..tftp.packets import parse_request
+from ..tftp.server import Event, HeldRequest, Limits, Server, TftpError
+from ..vm.accelerator import Accelerator
+from ..vm.qemu.process import Hardware, Vm, VmError
+from .template import Clone, TemplateError
+
+# Bytes of console and of progress that are kept: a guest may write without end.
+_CHANNEL_LIMIT = 16 << 20
+# How often, in seconds, to look whether we are still wanted.
+_ALIVE_INTERVAL = 1.0
+
+# What our worker asks for first. Only a machine that was resumed is given it: the time and
+# random bytes, which it cannot have of its own. bbot knows nothing of it and offers no such file.
+RESUMED = "resumed"
+# How long, in seconds, a resumed machine may take to the first sign of life.
+_RESUME = 30.0
+# Where machines have their servers' ports: above those that Linux gives to those who ask for any.
+_PORTS = range(61000, 65536)
+
+
+class _Astray(Exception):
+    """A clone asks for something else than RESUMED: it does not know that it was resumed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Waits:
+    """How long to wait, in seconds, and how often to try again.
+
+    ``startup`` is for the first request, ``total`` for the file, ``shutdown``
+    for a clean shutdown; ``retries`` counts the boots after a mis-boot as bbot
+    does: a machine is booted up to retries + 2 times.
+    """
+
+    startup: float
+    total: float
+    retries: int = 2
+    shutdown: float = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class SoftFailure:
+    """A machine that did not do its part.
+
+    ``kind`` is one of `startup timeout`, `timeout`, `terminated abnormally`,
+    `ended early`, `shutdown timeout` and `wrong versions`; ``message`` is for people.
+    """
+
+    kind: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """How a machine came up: ``warm`` if it was resumed, else it was booted.
+
+    ``seconds`` are those from QEMU's start to the first sign of its guest.
+    ``reason`` is why it was booted although it was to be resumed, else empty.
+    """
+
+    warm: bool
+    seconds: float
+    reason: str
+
+
+@dataclasses.dataclass
+class Talk:
+    """What a conversation is about.
+
+    ``what`` is `bootstrap` or `build`. ``prepare`` makes the machine's directory
+    ready for the attempt of the given number and returns its hardware.
+    ``awaited`` is the file that ends the talk; ``judge`` looks at it while the
+    machine still runs and returns a SoftFailure or None. With ``clean`` the
+    guest is asked to shut down, else its plug is pulled. ``alive`` says whether
+    the outcome is still wanted. ``park`` suspends a machine that failed softly to
+    disk, for inspection; without it ``hold`` is for how many seconds to keep it
+    suspended in memory. ``resume`` makes a clone to resume instead of booting, or
+    raises TemplateError; ``started`` is told how the machine came up.
+    """
+
+    what: str
+    prepare: t.Callable[[int], Hardware]
+    get_root: str
+    put_root: str
+    awaited: str
+    waits: Waits
+    limits: Limits
+    logs: str
+    judge: t.Callable[[], SoftFailure | None]
+    clean: bool
+    port: int = 0
+    hold: float = 0
+    park: t.Callable[[Vm, SoftFailure], None] | None = None
+    alive: t.Callable[[], bool] = lambda: True
+    progress: t.Callable[[str], None] = lambda _line: None
+    resume: t.Callable[[], Clone] | None = None
+    started: t.Callable[[Start], None] = lambda _start: None
+
+
+class _Channel:
+    """A byte stream from the machine, kept in a file up to a limit."""
+
+    def __init__(
+        self, sock: socket.socket, path: str, line: t.Callable[[str], None] | None
+    ) -> None:
+        self._sock = sock
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+        self._left = _CHANNEL_LIMIT
+        self._line = line
+        self._partial = b""
+
+    def read(self) -> bool:
+        """Take what is there; False at the end of the stream."""
+        try:
+            data = self._sock.recv(65536)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if self._left > 0:
+            kept = data[: self._left]
+            self._left -= len(kept)
+            if self._left == 0:
+                kept += f"\n[cut here: {_CHANNEL_LIMIT} bytes are kept]\n".encode()
+            # These logs are a courtesy: a full disk must not end a task.
+            with contextlib.suppress(OSError):
+                self._file.write(kept)
+            if self._line is not None:
+                *lines, self._partial = (self._partial + kept).split(b"\n")
+                self._partial = self._partial[-4096:]
+                for line in lines:
+                    self._line(sanitize(line))
+        return bool(data)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Boot:
+    """One machine, booted once, and the loop that serves it."""
+
+    def __init__(
+        self,
+        vm: Vm,
+        server: Server,
+        progress: t.Callable[[str], None],
+        alive: t.Callable[[], bool],
+    ) -> None:
+        self.vm = vm
+        self._server = server
+        self._progress = progress
+        self._alive = alive
+        self._selector = selectors.DefaultSelector()
+        self._channels: list[_Channel] = []
+
+    def listen(self, logs: str) -> None:
+        """Begin to listen to the started machine; what it says goes to the folder ``logs``."""
+        self._selector.register(self._server.fileno(), selectors.EVENT_READ, None)
+        self._selector.register(self.vm.fileno(), selectors.EVENT_READ, None)
+        for sock, name, line in (
+            (self.vm.console, "console.log", None),
+            (self.vm.progress, "progress.log", self._progress),
+        ):
+            channel = _Channel(sock, os.path.join(logs, name), line)
+            self._channels.append(channel)
+            self._selector.register(sock, selectors.EVENT_READ, channel)
+
+    def serve(self, done: t.Callable[[], bool], timeout: float) -> str:
+        """Serve until ``done``, or the machine has ended, or ``timeout`` seconds have passed.
+
+        Returns `done`, `ended` or `timeout`; raises Interrupted.
+        """
+        deadline = time.monotonic() + timeout
+        while not done():
+            if not self.vm.running():
+                self._drain()
+                return "done" if done() else "ended"
+            now = time.monotonic()
+            if now >= deadline:
+                return "timeout"
+            if not self._alive():
+                raise Interrupted
+            wake = [deadline, now + _ALIVE_INTERVAL]
+            if (due := self._server.deadline()) is not None:
+                wake.append(due)
+            for key, _dummy in self._selector.select(max(0.0, min(wake) - now)):
+                if isinstance(key.data, _Channel) and not key.data.read():
+                    self._selector.unregister(key.fileobj)
+            self._server.poll()
+        return "done"
+
+    def _drain(self) -> None:
+        """Take what the machine left on its way out."""
+        self._server.poll()
+        for channel in self._channels:
+            while self._ready(channel) and channel.read():
+                pass
+
+    def _ready(self, channel: _Channel) -> bool:
+        return any(key.data is channel for key, _dummy in self._selector.select(0))
+
+    def close(self) -> None:
+        for channel in self._channels:
+            channel.close()
+        self._selector.close()
+
+
+def converse(
+    host: Host, lease: Lease, accelerator: Accelerator, talk: Talk, phases: Phases
+) -> SoftFailure | None:
+    """Have the talk; None once the awaited file has arrived, been judged and the machine is down.
+
+    A SoftFailure is an outcome, not an exception. Nothing of the machine is left
+    either way but the directory that ``talk.prepare`` made. Raises VmError,
+    NetworkError, CommandError, TftpError, HostError, LockError and Interrupted.
+    """
+    reason = ""
+    if talk.resume is not None:
+        phases.begin("snapshot")
+        failure = _resume(host, lease, accelerator, talk, phases, talk.resume)
+        if failure is None or failure.kind != "mis-boot":
+            phases.end()
+            return failure
+        reason = failure.message
+        host.report(f"warning: the machine is booted, not resumed: {reason}")
+    attempt = 0
+    while True:
+        phases.begin("snapshot" if talk.what == "build" else "prepare")
+        hardware = talk.prepare(attempt)
+        failure = _attempt(host, lease, accelerator, talk, phases, hardware, attempt, reason)
+        if failure is None or failure.kind != "mis-boot":
+            phases.end()
+            return failure
+        host.report(
+            f"warning: machine {hardware.name} appears to have mis-booted "
+            f"({failure.message}), retrying"
+        )
+        attempt += 1
+
+
+def _resume(
+    host: Host,
+    lease: Lease,
+    accelerator: Accelerator,
+    talk: Talk,
+    phases: Phases,
+    make_clone: t.Callable[[], Clone],
+) -> SoftFailure | None:
+    """Resume a clone and talk; a failure of kind `mis-boot` asks for a boot instead."""
+    try:
+        clone = make_clone()
+    except TemplateError as error:
+        return SoftFailure("mis-boot", str(error))
+    try:
+        hurried = dataclasses.replace(talk.waits, startup=min(talk.waits.startup, _RESUME))
+        talk = dataclasses.replace(talk, waits=hurried)
+        return _attempt(host, lease, accelerator, talk, phases, clone.hardware, 0, clone=clone)
+    finally:
+        os.close(clone.ram)
+
+
+def _attempt(
+    host: Host,
+    lease: Lease,
+    accelerator: Accelerator,
+    talk: Talk,
+    phases: Phases,
+    hardware: Hardware,
+    attempt: int,
+    reason: str = "",
+    clone: Clone | None = None,
+) -> SoftFailure | None:
+    """Boot once, or resume, and talk; a failure of kind `mis-boot` asks for another attempt."""
+    signs: list[Event] = []
+    awaited = os.path.basename(talk.awaited)
+    phases.begin("resume" if clone else "start")
+    began = time.monotonic()
+    address = str(bridge_address(host.bridge).ip)
+
+    def note(event: Event) -> None:
+        name = event.name.lstrip("/")
+        if event.kind == "request":
+            # Nobody but this machine has a business here from now on.
+            server.peer = event.peer[0]
+            if clone and name == RESUMED:
+                _write_resumed(talk.get_root)
+            elif clone and not signs:
+                raise _Astray(f"its worker asks for {event.name!r} before it has {RESUMED!r}")
+        # The request of a clone is an old one: it lives when it has taken the answer.
+        if (event.kind, name) == ("done", RESUMED) if clone else event.kind == "request":
+            if not signs:
+                lease.note(address=event.peer[0])
+                seconds = round(time.monotonic() - began, 3)
+                talk.started(Start(warm=bool(clone), seconds=seconds, reason=reason))
+            signs.append(event)
+        ours = event.operation == "put" and name == awaited
+        if ours and event.kind == "request":
+            phases.begin("upload")
+        if event.kind in ("failed", "refused") and name != RESUMED:
+            host.report(f"warning: tftp {event.operation} {event.name}: {event.error}")
+            if ours:
+                phases.begin("work")
+
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(
+            _open_server(
+                address,
+                talk.port,
+                hardware.mac,
+                get_root=talk.get_root,
+                put_root=talk.put_root,
+                limits=talk.limits,
+                on_event=note,
+            )
+        )
+        vm = Vm(host, lease, hardware, accelerator, talk.logs)
+        stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
+        if clone is None:
+            vm.start(address, server.port)
+        else:
+            try:
+                vm.start(address, server.port, state=clone.state, ram=clone.ram)
+            except VmError as error:
+                return SoftFailure("mis-boot", str(error))
+        boot = _Boot(vm, server, talk.progress, talk.alive)
+        stack.callback(boot.close)
+        boot.listen(talk.logs)
+        if clone is not None:
+            vm.resume()
+            server.release(clone.held)
+        try:
+            failure = _talk(boot, talk, phases, lambda: bool(signs), attempt)
+        except _Astray as error:
+            failure = SoftFailure("mis-boot", str(error))
+        if failure is not None and failure.kind != "mis-boot":
+            _keep(host, boot, talk, phases, failure)
+        phases.begin("down")
+    return failure
+
+
+def usual_port(mac: str) -> int:
+    """The port that the server of the machine with this MAC address has, unless it is taken.
+
+    For minutes the kernel sends on what comes from a port of a guest to where it was redirected
+    last, and guests choose their ports at random: where servers had any port, a task would now
+    and then talk to that of one before.
+    """
+    return _PORTS[zlib.crc32(mac.encode()) % len(_PORTS)]
+
+
+def _open_server(address: str, port: int, mac: str, **options: t.Any) -> Server:
+    """A server on ``port`` or, where that is 0, on the usual one or else on any."""
+    if port == 0:
+        with contextlib.suppress(TftpError):
+            return Server(address, usual_port(mac), **options)
+    return Server(address, port, **options)
+
+
+def _write_resumed(directory: str) -> None:
+    """Write what a machine that was resumed cannot have of its own; see RESUMED."""
+    text = f": 1\ntime: {time.time():.6f}\nseed: {secrets.token_hex(64)}\n"
+    path = os.path.join(directory, RESUMED)
+    with open(path, "w", encoding="utf-8", opener=_open_private) as file:
+        file.write(text)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@contextlib.contextmanager
+def hold_first_request(
+    host: Host,
+    lease: Lease,
+    accelerator: Accelerator,
+    hardware: Hardware,
+    ram: int,
+    logs: str,
+    *,
+    startup: float,
+    port: int,
+    alive: t.Callable[[], bool],
+) -> t.Iterator[tuple[Vm, HeldRequest]]:
+    """Boot ``hardware``, its RAM in the file ``ram``, up to its first request: it stays unanswered.
+
+    The machine goes down at the end of the with statement. Raises TemplateError if the
+    guest does not ask for RESUMED first, and what converse() does.
+    """
+    address = str(bridge_address(host.bridge).ip)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(
+            _open_server(
+                address,
+                port,
+                hardware.mac,
+                get_root=None,
+                put_root=None,
+                hold=lambda _event: True,
+            )
+        )
+        vm = Vm(host, lease, hardware, accelerator, logs)
+        stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
+        vm.start(address, server.port, ram=ram)
+        boot = _Boot(vm, server, lambda _line: None, alive)
+        stack.callback(boot.close)
+        boot.listen(logs)
+        outcome = boot.serve(lambda: bool(server.held), startup)
+        if outcome == "timeout":
+            raise VmError(f"it sent no request within {startup:g} s that it can be saved at")
+        if outcome == "ended":
+            raise VmError("it ended before the request that it is to be saved at")
+        held = server.held[0]
+        name = parse_request(held.datagram).name
+        if name.lstrip("/") != RESUMED:
+            raise TemplateError(
+                f"its worker asks for {name!r} first and not for {RESUMED!r}, so it would not "
+                "notice that it was resumed"
+            )
+        yield vm, held
+
+
+def _talk(
+    boot: _Boot, talk: Talk, phases: Phases, requested: t.Callable[[], bool], attempt: int
+) -> SoftFailure | None:
+    """The talk proper: first request, file, judgement, shutdown."""
+    what, waits = talk.what, talk.waits
+
+    def arrived() -> bool:
+        # A guest can make it a folder, by sending a file to be in it; that is no delivery.
+        return os.path.isfile(talk.awaited)
+
+    phases.begin("first request")
+    outcome = boot.serve(requested, waits.startup)
+    if outcome != "done":
+        reason = (
+            f"no request within {waits.startup:g} s"
+            if outcome == "timeout"
+            else f"it ended with status {boot.vm.exit_status} before its first request"
+        )
+        if attempt > waits.retries:
+            return SoftFailure("startup timeout", f"{what} startup timeout: {reason}")
+        return SoftFailure("mis-boot", reason)
+
+    phases.begin("work")
+    outcome = boot.serve(arrived, waits.total)
+    if outcome == "timeout":
+        return SoftFailure("timeout", f"{what} timeout: no result within {waits.total:g} s")
+    if outcome == "ended":
+        return SoftFailure("ended early", f"{what} machine ended before it sent a result")
+    failure = talk.judge()
+    if failure is not None:
+        return failure
+
+    if talk.clean:
+        phases.begin("shutdown")
+        boot.vm.power_down()
+        if boot.serve(lambda: not boot.vm.running(), waits.shutdown) != "done":
+            return SoftFailure(
+                "shutdown timeout",
+                f"{what} shutdown timeout: still running after {waits.shutdown:g} s",
+            )
+    return None
+
+
+def _keep(host: Host, boot: _Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
+    """Keep a machine that failed for inspection, if that is wanted."""
+    if not boot.vm.running():
+        return
+    if talk.park is not None:
+        phases.begin("suspend")
+        talk.park(boot.vm, failure)
+    elif talk.hold:
+        _hold(host, boot, talk, phases, failure)
+
+
+def _hold(host: Host, boot: _Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
+    """Keep the machine suspended for a person to inspect, for a limited time."""
+    vm = boot.vm
+    phases.begin("hold")
+    host.report(f"error: {failure.message} for machine {vm.hardware.directory}, suspending")
+    for line in vm.info():
+        host.report(f"info: {line}")
+    vm.suspend()
+    boot.serve(lambda: not vm.running(), talk.hold)
+    host.report("info: resuming after machine suspension")
+
+
+def _close(host: Host, vm: Vm, *, failed: bool) -> None:
+    """Close the machine; what cannot be removed now is left to the lease's end."""
+    if failed and vm.running():
+        host.report(f"trying to force machine {vm.hardware.directory} down")
+    vm.close()

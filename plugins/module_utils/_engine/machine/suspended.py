@@ -1,0 +1,228 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Failed machines, suspended to disk until somebody has looked into them.
+
+bbot keeps such a machine in memory and waits for a person. Here its memory goes to a
+file beside a record, and its work snapshot gets a name of its own; nobody waits, no
+process is held, and a restart of the host does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import select
+import shutil
+import time
+import typing as t
+
+from ..host.host import Host, HostError
+from ..host.locks import Lease, LockError
+from ..network.bridge import bridge_address
+from ..tftp.server import Server
+from ..vm.accelerator import Accelerator
+from ..vm.qemu.migration import SavedState
+from ..vm.qemu.process import Hardware, Vm, VmError
+from .sweep import leased
+
+# What is appended to the path of a bootstrapped machine, and then the id.
+SUFFIX = "-suspended-"
+
+_ALIVE_INTERVAL = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Suspended:
+    """A suspended machine: its ``hardware`` and where its memory is.
+
+    ``what`` was done on it, ``reason`` is why it failed, ``since`` when, in seconds since
+    the epoch, ``logs`` are those of what was done. ``accelerator`` is the one it ran under.
+    """
+
+    id: str
+    machine: str
+    what: str
+    reason: str
+    since: float
+    logs: str
+    hardware: Hardware
+    accelerator: str
+    state: SavedState
+
+    @property
+    def bytes(self) -> int:
+        """What its memory takes on disk."""
+        with contextlib.suppress(OSError):
+            return os.stat(self.state.path).st_blocks * 512
+        return 0
+
+
+class Suspensions:
+    """The suspended machines of a host, at most ``most`` and none older than ``age`` seconds."""
+
+    def __init__(self, host: Host, most: int, age: float) -> None:
+        self._host = host
+        self._most = most
+        self._age = age
+        self.directory = os.path.join(host.state, "suspended")
+
+    def park(self, lease: Lease, vm: Vm, what: str, reason: str, logs: str) -> None:
+        """Suspend ``vm``, which works in the snapshot of ``lease``, to disk.
+
+        The machine may be forced down afterwards; its snapshot is the lease's no more.
+        Raises VmError, StorageError, LockError and OSError; all is as before then, but
+        that the machine is suspended.
+        """
+        host, hardware = self._host, vm.hardware
+        with host.lock("suspended", f"suspend machine {hardware.name}", 60):
+            number = self._next()
+            new, place = (os.path.join(self.directory, n) for n in (f".{number}", number))
+            shutil.rmtree(new, ignore_errors=True)
+            os.makedirs(new, mode=0o700)
+            work = hardware.directory
+            path = work.removesuffix(f"-{lease.id}") + f"{SUFFIX}{number}"
+            try:
+                saved = vm.save(os.path.join(new, "state"))
+                suspended = Suspended(
+                    id=number,
+                    machine=str(lease.record.get("machine", hardware.name)),
+                    what=what,
+                    reason=reason,
+                    since=time.time(),
+                    logs=logs,
+                    hardware=dataclasses.replace(hardware, directory=path),
+                    accelerator=vm.accelerator.name,
+                    state=dataclasses.replace(saved, path=os.path.join(place, "state")),
+                )
+                with open(os.path.join(new, "record.json"), "w", encoding="utf-8") as file:
+                    json.dump(dataclasses.asdict(suspended), file)
+                os.rename(new, place)
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+            host.storage.rename(work, path)
+            lease.note(snapshot=None)
+        host.report(f"error: {reason} for machine {path}, suspending")
+        host.report(f"info: to look into it: bbot-agent resume {number}")
+        self.prune()
+
+    def _next(self) -> str:
+        numbers = [int(name.lstrip(".")) for name in self._names(hidden=True)]
+        return str(max(numbers, default=0) + 1)
+
+    def _names(self, *, hidden: bool = False) -> list[str]:
+        pattern = r"\.?\d+" if hidden else r"\d+"
+        with contextlib.suppress(FileNotFoundError):
+            names = [name for name in os.listdir(self.directory) if re.fullmatch(pattern, name)]
+            return sorted(names, key=lambda name: int(name.lstrip(".")))
+        return []
+
+    def all(self) -> list[Suspended]:
+        """The suspended machines, the oldest first."""
+        found = []
+        for name in self._names():
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                path = os.path.join(self.directory, name, "record.json")
+                with open(path, encoding="utf-8") as file:
+                    record = json.load(file)
+                record["hardware"] = Hardware(**record["hardware"])
+                record["state"] = SavedState(**record["state"])
+                found.append(Suspended(**record))
+        return found
+
+    def find(self, name: str) -> Suspended:
+        """The suspended machine of this id; HostError, with what there is, if there is none."""
+        every = self.all()
+        for suspended in every:
+            if suspended.id == name:
+                return suspended
+        known = ", ".join(suspended.id for suspended in every) or "none"
+        raise HostError(f"no suspended machine {name} on this host; there are: {known}")
+
+    def discard(self, suspended: Suspended) -> None:
+        """Throw a suspended machine away. Raises LockError while somebody looks into it."""
+        with self._locked(suspended, "discard"):
+            self._remove(suspended)
+
+    def _locked(self, suspended: Suspended, verb: str) -> t.ContextManager[object]:
+        purpose = f"{verb} suspended machine {suspended.id}"
+        return self._host.lock(f"suspended-{suspended.id}", purpose)
+
+    def _remove(self, suspended: Suspended) -> None:
+        storage, path = self._host.storage, suspended.hardware.directory
+        if storage.info(path) is not None:
+            storage.delete(path)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(os.path.join(self.directory, suspended.id))
+
+    def prune(self) -> None:
+        """Throw away what is too old or too much, and records that have lost their machine."""
+        kept = []
+        for suspended in self.all():
+            gone = self._host.storage.info(suspended.hardware.directory) is None
+            if gone or time.time() - suspended.since > self._age:
+                self._try_discard(suspended)
+            else:
+                kept.append(suspended)
+        for suspended in kept[: max(0, len(kept) - self._most)]:
+            self._try_discard(suspended)
+
+    def _try_discard(self, suspended: Suspended) -> None:
+        with contextlib.suppress(LockError):
+            self.discard(suspended)
+            self._host.report(f"info: discarded suspended machine {suspended.id}")
+
+    def resume(self, suspended: Suspended, alive: t.Callable[[], bool]) -> bool:
+        """Let a suspended machine go on until it ends, or until ``alive`` says no.
+
+        True if it has ended; it is thrown away then. Else it is suspended again. Raises
+        VmError, LockError and what else starting a machine may raise.
+        """
+        host, path = self._host, suspended.state.path
+        if not os.path.exists(path):
+            raise VmError(
+                f"suspended machine {suspended.id} has lost its memory: it was resumed, and "
+                f"killed; its disk is in {suspended.hardware.directory}"
+            )
+        address = str(bridge_address(host.bridge).ip)
+        accelerator = Accelerator(suspended.accelerator, "as it was suspended")
+        with (
+            self._locked(suspended, "resume"),
+            leased(host, what="resume", machine=suspended.machine) as lease,
+            Server(address, 0, get_root=None, put_root=None) as server,
+        ):
+            vm = Vm(host, lease, suspended.hardware, accelerator, suspended.logs)
+            try:
+                vm.start(address, server.port, state=suspended.state)
+                # From now on the disk is another one than the memory belongs to.
+                os.unlink(path)
+                vm.resume()
+                for line in vm.info():
+                    host.report(f"info: {line}")
+                while alive() and vm.running():
+                    _drain(vm, server)
+                if vm.running():
+                    vm.save(path)
+                    return False
+            finally:
+                vm.close()
+            self._remove(suspended)
+            return True
+
+
+def _drain(vm: Vm, server: Server) -> None:
+    """Wait a moment, and take what the machine says: else it would wait for a reader."""
+    sources: list[t.Any] = [vm, vm.console, vm.progress, server]
+    readable = select.select(sources, [], [], _ALIVE_INTERVAL)[0]
+    server.poll()
+    for sock in (vm.console, vm.progress):
+        if sock in readable:
+            with contextlib.suppress(OSError):
+                sock.recv(65536)

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""The folder of a task's logs: task, result, and a file for each operation."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+
+from ..records.report import TaskReport
+from ..records.result import Result
+from ..records.task import Task
+from .perform import Outcome, files_below
+
+
+def logs_name(what: str) -> str:
+    """The name of a new folder for the logs of ``what``."""
+    return f"{what}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+
+
+# What logs_name() makes: only such folders are removed when they are old.
+LOGS_NAME = re.compile(r".+-\d{8}T\d{6}-\d+")
+
+
+def log_names(result: Result) -> dict[str, str]:
+    """The log file of each operation: the guest chose the operations' names, not we."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for number, operation in enumerate(result.logs):
+        name = re.sub("[^A-Za-z0-9_.+-]", "_", operation).lstrip(".")[:100] or "_"
+        while name in taken:
+            name = f"{name}.{number}"
+        taken.add(name)
+        names[operation] = f"{name}.log"
+    return names
+
+
+def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
+    """Write task, result and operation logs to ``logs``; every file there, by name."""
+    texts = {"task.manifest": task.to_text(), "result.manifest": outcome.result.to_text()}
+    names = log_names(outcome.result)
+    texts |= {names[each.operation]: each.log for each in outcome.result.operations}
+    if outcome.report != TaskReport():
+        texts["report.json"] = json.dumps(outcome.report.to_mapping(), indent=2)
+    os.makedirs(logs, exist_ok=True)
+    for name, text in texts.items():
+        with open(os.path.join(logs, name), "w", encoding="utf-8", newline="") as file:
+            file.write(text if text.endswith("\n") or not text else f"{text}\n")
+    return files_below(logs)

@@ -1,0 +1,353 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Perform one task in a snapshot of a bootstrapped machine, and throw that away."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import time
+import typing as t
+
+from ..controller.journal import Journal, JournalError
+from ..errors import EngineError, Interrupted, sentence
+from ..formats.manifest.model import ManifestError
+from ..host.host import Host
+from ..host.locks import Lease
+from ..host.phases import Phases
+from ..machine.bootstrap import Running
+from ..machine.conversation import SoftFailure, Start, Talk, Waits, converse
+from ..machine.inventory import Machine
+from ..machine.locking import task_lock
+from ..machine.sweep import leased
+from ..machine.template import Clone, clone
+from ..machine.toolchain import Toolchain
+from ..records.report import ReportError, TaskReport, check_uploads, read_report
+from ..records.result import Result
+from ..records.task import Task
+from ..records.values import Status
+from ..tftp.server import Limits
+from ..vm.qemu.process import Hardware
+
+# Seconds that bbot waits for a task's first request, and what emulation takes instead.
+STARTUP = {"kvm": 60.0, "tcg": 300.0}
+
+# Each operation has a log file on the host, and bbot's workers know fewer than a dozen.
+_MOST_OPERATIONS = 100
+
+Culprit = t.Literal["none", "task", "machine", "host"]
+
+# Seconds between attempts to write a result to a disk that is full.
+_STORE_PAUSE, _STORE_PAUSE_MOST = 1.0, 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Booking:
+    """A task that a controller gave: its ``entry`` in the ``journal``."""
+
+    journal: Journal
+    entry: int
+
+    def abort(self, task: Task, reason: str) -> None:
+        """Give the task the result of an aborted one, for the host's sake, if it has none yet.
+
+        A journal that cannot be written does not matter: the next recovery will do it.
+        """
+        with contextlib.suppress(JournalError):
+            result = Result.for_task(task)
+            self.journal.store(self.entry, result, culprit="host", reason=reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a task, and who is to blame if it did not go well.
+
+    ``culprit`` is `task` if the package or its time limit is at fault and
+    `machine` if the image or its worker is; a fault of the host is an exception.
+    ``artifacts`` are further files that the guest sent, by name. ``start`` says how the
+    machine came up, None if it did not, ``report`` what the worker told beside its result.
+    """
+
+    result: Result
+    culprit: Culprit
+    reason: str
+    failure: SoftFailure | None
+    phases: dict[str, float]
+    artifacts: dict[str, str]
+    start: Start | None = None
+    report: TaskReport = dataclasses.field(default_factory=TaskReport)
+
+
+def perform(
+    host: Host,
+    task: Task,
+    machine: Machine,
+    toolchain: Toolchain,
+    running: Running,
+    waits: Waits,
+    limits: Limits,
+    logs: str,
+    files: t.Mapping[str, str],
+    *,
+    booking: Booking | None = None,
+    fake: bool = False,
+) -> Outcome:
+    """Perform ``task`` on the current ``machine``.
+
+    Where there is a ``booking``, the result is in the journal before the machine goes.
+
+    ``files`` are further files for the guest to fetch, by the name it asks for.
+    The machine's own logs are in `machine` in the directory ``logs`` afterwards,
+    and what else the guest uploaded in `artifacts`.
+    ``fake`` does without a machine and gives the result of an aborted task. The
+    task of which no result arrived gets that result, too. Raises what converse()
+    does, and StorageError and OSError.
+    """
+    phases = Phases(host.report)
+    if fake:
+        return faked(task, booking)
+    machine_logs = os.path.join(logs, "machine")
+    os.makedirs(machine_logs, exist_ok=True)
+    title = f"{task.name}/{task.version}"
+    with (
+        task_lock(host, machine, f"perform {title}", running),
+        leased(host, what="task", machine=machine.name, task=title, logs=logs) as own,
+    ):
+        phases.watch = lambda name: own.tell(phase=name)
+        folder = os.path.join(host.tftp, "build", f"{toolchain.name}-{own.id}")
+        own.note(folders=[folder])
+        get, put = os.path.join(folder, "get"), os.path.join(folder, "put")
+        delivery = Delivery(task, os.path.join(put, "manifest"))
+        if booking is not None:
+            own.note(journal=[booking.journal.path, booking.entry], delivery=delivery.path)
+            booking.journal.own(booking.entry, own.name, logs)
+        os.makedirs(get)
+        os.makedirs(put)
+        with open(os.path.join(get, "manifest"), "w", encoding="utf-8", newline="") as file:
+            file.write(task.to_text())
+        for name, path in files.items():
+            shutil.copyfile(path, os.path.join(get, name))
+        place = _Place(host, own, machine, toolchain, running)
+        starts: list[Start] = []
+        keeper = _Keeper(host, booking, delivery, running.alive, phases)
+
+        def judge() -> SoftFailure | None:
+            failure = delivery.judge()
+            if booking is not None:
+                # Artifacts go to the controller before the result does.
+                _collect(put, logs)
+                keeper.keep(*_blame(delivery, failure))
+            return failure
+
+        talk = Talk(
+            what="build",
+            prepare=place.snapshot,
+            get_root=get,
+            put_root=put,
+            awaited=delivery.path,
+            waits=waits,
+            limits=limits,
+            logs=machine_logs,
+            judge=judge,
+            clean=False,
+            port=running.port,
+            hold=running.hold,
+            park=running.parking(host, own, f"task {title}", logs),
+            alive=running.alive,
+            progress=running.progress,
+            resume=place.clone if running.starts_warm(machine.name) else None,
+            started=starts.append,
+        )
+        try:
+            failure = converse(host, own, running.accelerator, talk, phases)
+        except (EngineError, OSError) as error:
+            keeper.keep("host", sentence(error))
+            raise
+        culprit, reason = _blame(delivery, failure)
+        keeper.keep(culprit, reason)
+        phases.begin("delete")
+        artifacts = _collect(put, logs)
+    phases.end()
+    seconds, start = phases.seconds(), starts[-1] if starts else None
+    return Outcome(
+        delivery.result,
+        culprit,
+        reason,
+        failure,
+        seconds,
+        artifacts,
+        start,
+        delivery.report,
+    )
+
+
+def faked(task: Task, booking: Booking | None) -> Outcome:
+    """What bbot's `--fake-build` makes of a task."""
+    result, reason = Result.for_task(task), "no machine was asked for"
+    if booking is not None:
+        booking.journal.store(booking.entry, result, reason=reason)
+    return Outcome(result, "none", reason, None, {}, {})
+
+
+class _Place:
+    """Where the task's machine is: a snapshot of its own, deleted with the lease."""
+
+    def __init__(
+        self, host: Host, lease: Lease, machine: Machine, toolchain: Toolchain, running: Running
+    ) -> None:
+        if machine.bootstrapped is None:
+            raise AssertionError("a current machine has been bootstrapped")
+        manifest = machine.bootstrapped.machine
+        if manifest.mac is None:
+            raise AssertionError("a bootstrapped machine has a MAC address")
+        self._path = f"{machine.bootstrapped_path}-{lease.id}"
+        self._hardware = running.hardware(manifest, toolchain.name, self._path, manifest.mac)
+        self._host = host
+        self._lease = lease
+        self._machine = machine
+        self._accelerator = running.accelerator
+
+    def snapshot(self, _attempt: int) -> Hardware:
+        """A fresh snapshot of the machine, to be booted."""
+        if self._host.storage.info(self._path) is not None:
+            self._host.storage.delete(self._path)
+        self._lease.note(snapshot=self._path)
+        self._host.storage.snapshot(self._machine.bootstrapped_path, self._path)
+        return self._hardware
+
+    def clone(self) -> Clone:
+        """A clone of the machine's template, to be resumed."""
+        return clone(self._host, self._machine, self._hardware, self._accelerator, self._lease)
+
+
+class Delivery:
+    """The result, as far as one has arrived at ``path``; an aborted task's until then."""
+
+    def __init__(self, task: Task, path: str) -> None:
+        self.path = path
+        self.result = Result.for_task(task)
+        self.report = TaskReport()
+        self.complaint = ""
+        self._task = task
+
+    def judge(self) -> SoftFailure | None:
+        """Read what has arrived. A garbled or abnormal one is a soft failure."""
+        try:
+            with open(self.path, "rb") as file:
+                result = Result.parse(file.read(), "result").identified(self._task)
+        except ManifestError as error:
+            self.complaint = f"the result cannot be read: {error}"
+        else:
+            self.complaint = self._objection(result)
+        aborted = Result.for_task(self._task, Status.ABNORMAL)
+        self.result = aborted if self.complaint else dataclasses.replace(result, report=None)
+        if self.result.status is not Status.ABNORMAL:
+            return None
+        return SoftFailure("terminated abnormally", "build terminated abnormally")
+
+    def _objection(self, result: Result) -> str:
+        """What makes a result that can be read useless all the same; empty for a good one."""
+        task = self._task
+        if (result.name, result.version) != (task.name, task.version):
+            return (
+                f"the result is of {result.name} {result.version}, "
+                f"not of {task.name} {task.version}"
+            )
+        if len(result.operations) > _MOST_OPERATIONS:
+            return f"the result has {len(result.operations)} operations"
+        if result.report is None:
+            return ""
+        try:
+            self.report = read_report(result.report)
+        except ReportError as error:
+            return f"the report in the result is not as it should be: {error}"
+        return check_uploads(self.report, os.path.dirname(self.path))
+
+
+class _Keeper:
+    """Has the result of a booked task in the journal, however full the disk is."""
+
+    def __init__(
+        self,
+        host: Host,
+        booking: Booking | None,
+        delivery: Delivery,
+        alive: t.Callable[[], bool],
+        phases: Phases,
+    ) -> None:
+        self._host = host
+        self._booking = booking
+        self._delivery = delivery
+        self._alive = alive
+        self._phases = phases
+        self._kept = False
+
+    def keep(self, culprit: Culprit, reason: str) -> None:
+        """Store the result, if none is yet, trying again until that succeeds.
+
+        Raises Interrupted: a result that has arrived is left for the next sweep then.
+        """
+        if self._booking is None or self._kept:
+            return
+        self._phases.begin("store")
+        journal, entry = self._booking.journal, self._booking.entry
+        pause = _STORE_PAUSE
+        while True:
+            try:
+                journal.store(entry, self._delivery.result, culprit=culprit, reason=reason)
+                self._kept = True
+                return
+            except JournalError as error:
+                self._host.report(f"error: {error}; trying again in {pause:g} s")
+            until = time.monotonic() + pause
+            while time.monotonic() < until:
+                if not self._alive():
+                    raise Interrupted
+                time.sleep(0.1)
+            pause = min(2 * pause, _STORE_PAUSE_MOST)
+
+
+def _blame(delivery: Delivery, failure: SoftFailure | None) -> tuple[Culprit, str]:
+    if failure is None:
+        if delivery.result.status >= Status.ERROR:
+            failed = [
+                f"{each.operation} {each.status}"
+                for each in delivery.result.operations
+                if each.status >= Status.ERROR
+            ]
+            return "task", ", ".join(failed) or f"status {delivery.result.status}"
+        return "none", ""
+    if failure.kind == "timeout":
+        return "task", failure.message
+    return "machine", delivery.complaint or failure.message
+
+
+def _collect(put: str, logs: str) -> dict[str, str]:
+    """Move what else the guest uploaded from ``put`` to ``logs``; all that is there, by name."""
+    for folder, _dummy, names in os.walk(put):
+        for name in names:
+            path = os.path.join(folder, name)
+            relative = os.path.relpath(path, put)
+            # Hidden names are artifacts that were cut off.
+            if relative == "manifest" or name.startswith("."):
+                continue
+            target = os.path.join(logs, "artifacts", relative)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.move(path, target)
+    return files_below(os.path.join(logs, "artifacts"))
+
+
+def files_below(folder: str) -> dict[str, str]:
+    """The files in ``folder`` and below it: paths by name relative to it, in order."""
+    found = {}
+    for place, _dummy, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            found[os.path.relpath(path, folder)] = path
+    return dict(sorted(found.items()))

@@ -1,0 +1,506 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""One virtual machine: a QEMU process with its tap, its redirection and its logs.
+
+QEMU dies with its owner (PR_SET_PDEATHSIG); what else a machine uses is noted in
+the owner's lease before it is made, so that a sweep can clear it away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import hashlib
+import json
+import os
+import pwd
+import select
+import signal
+import socket
+import typing as t
+
+from ...errors import EngineError
+from ...host.host import Host
+from ...host.locks import Lease, Lock, LockError, process_start
+from ...network.bridge import Redirect
+from ...network.taps import lead_to
+from ..accelerator import Accelerator, qemu_program
+from .migration import SavedState, load, save
+from .qmp import Qmp, QmpError
+
+# The name of the virtio-serial port that our worker tells its progress on.
+PROGRESS_PORT = "bbot.progress"
+
+_PR_SET_PDEATHSIG = 1
+# Everything that QEMU can emulate, so that any operating system is content, but what
+# protects a kernel from its programs: in a machine that is thrown away that is not worth
+# a fifth of the time of a build.
+_EMULATED_CPU = "max,la57=off,pku=off,smap=off,smep=off,umip=off"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class VmError(EngineError):
+    """A machine that cannot be started or controlled; the text says which and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """What a machine is made of.
+
+    ``directory`` holds its disk and is QEMU's current directory. ``options``
+    replace the default network and disk devices, with `?` in `ifname=?` and
+    `mac=?` standing for the tap and the MAC address (bbot's machine manifest).
+    ``ram`` is in KiB.
+    """
+
+    name: str
+    directory: str
+    mac: str
+    options: t.Sequence[str] | None = None
+    cpu: int = 1
+    ram: int = 1048576
+
+
+# What a machine has where its manifest gives no options (bbot's agent).
+_DEFAULT_DEVICES = [
+    *("-netdev", "tap,id=net0,ifname=?,script=no,downscript=no"),
+    *("-device", "virtio-net-pci,netdev=net0,mac=?"),
+    *("-drive", "if=none,id=disk0,file=disk.img,format=raw"),
+    *("-device", "virtio-blk-pci,drive=disk0"),
+]
+
+
+def _device_options(hardware: Hardware, tap: int) -> list[str]:
+    """The options for network and disk, with the tap's descriptor and the MAC address."""
+    options = _DEFAULT_DEVICES if hardware.options is None else hardware.options
+    return [_with_tap(option, tap).replace("mac=?", f"mac={hardware.mac}") for option in options]
+
+
+def _with_tap(option: str, tap: int) -> str:
+    """``option`` with `ifname=?` and what goes with it replaced by the descriptor ``tap``.
+
+    QEMU need not be able to open taps then, and a tap of its own ends with it.
+    """
+    parts = option.split(",")
+    if "ifname=?" not in parts:
+        return option
+    opened = ("ifname=", "script=", "downscript=", "vnet_hdr=")
+    return ",".join([part for part in parts if not part.startswith(opened)] + [f"fd={tap}"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Ram:
+    """RAM that is mapped from a file, given by its descriptor.
+
+    What the guest writes goes to the file if ``shared``, else to memory of its own.
+    """
+
+    fd: int
+    shared: bool
+
+
+def _ram_object(hardware: Hardware, ram: Ram | None) -> str:
+    size = f"id=ram,size={hardware.ram // 1024}M"
+    if ram is None:
+        return f"memory-backend-ram,{size}"
+    share = "on" if ram.shared else "off"
+    return f"memory-backend-file,{size},mem-path=/proc/self/fd/{ram.fd},share={share}"
+
+
+def qemu_arguments(
+    hardware: Hardware,
+    accelerator: Accelerator,
+    tap: int,
+    vnc: str,
+    channels: t.Mapping[str, int],
+    ram: Ram | None = None,
+) -> list[str]:
+    """QEMU's arguments for ``hardware``.
+
+    ``tap`` is the descriptor of the tap, ``channels`` are those of connected
+    sockets for `qmp`, `console` and `progress`; ``vnc`` is the path of the socket
+    for the one who investigates.
+    """
+    devices = _device_options(hardware, tap)
+    arguments = ["-name", hardware.name, "-no-user-config", "-nodefaults", "-display", "none"]
+    # By this name a saved state knows the RAM, whatever it is made of.
+    backend = "memory-backend=ram"
+    own = {"-machine", "-M"} & set(devices)
+    arguments += ["-machine", backend if own else f"pc,{backend}"]
+    arguments += ["-object", _ram_object(hardware, ram)]
+    arguments += ["-accel", "kvm" if accelerator.hardware else "tcg,thread=multi"]
+    if "-cpu" not in devices:
+        arguments += ["-cpu", "host" if accelerator.hardware else _EMULATED_CPU]
+    cpu = hardware.cpu
+    arguments += ["-smp", f"{cpu},sockets=1,cores={cpu},threads=1"]
+    arguments += ["-m", f"{hardware.ram // 1024}M", "-boot", "c", "-no-reboot"]
+    arguments += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"]
+    arguments += ["-object", "rng-random,id=rng0,filename=/dev/urandom"]
+    arguments += ["-device", "virtio-rng-pci,rng=rng0", "-device", "vmgenid,guid=auto"]
+    arguments += ["-vga", "std", "-vnc", f"unix:{vnc}"]
+    for name, fd in channels.items():
+        arguments += ["-chardev", f"socket,id={name},fd={fd}"]
+    arguments += ["-mon", "chardev=qmp,mode=control", "-serial", "chardev:console"]
+    arguments += ["-device", "virtio-serial-pci"]
+    arguments += ["-device", f"virtserialport,chardev=progress,name={PROGRESS_PORT}"]
+    return arguments + devices
+
+
+def state_key(hardware: Hardware, accelerator: Accelerator) -> str:
+    """What a saved state depends on: all that QEMU is told, and a CPU that is the host's."""
+    channels = dict.fromkeys(("qmp", "console", "progress"), -1)
+    facts = qemu_arguments(hardware, accelerator, -1, "", channels)
+    if accelerator.hardware:
+        with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+            facts += sorted({line for line in cpuinfo if line.startswith(("model name", "flags"))})
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _become(account: pwd.struct_passwd) -> None:
+    """In the child: drop to ``account``."""
+    if os.geteuid() == 0 and account.pw_uid != 0:
+        os.initgroups(account.pw_name, account.pw_gid)
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+
+
+def _spawn(
+    program: str,
+    arguments: list[str],
+    *,
+    directory: str,
+    log: str,
+    keep: t.Collection[int],
+    account: pwd.struct_passwd,
+) -> int:
+    """Start ``program`` so that it dies with us; its pid.
+
+    The child gets standard streams (input empty, the others to ``log``) and the
+    descriptors ``keep``. Raises VmError if it cannot be started.
+    """
+    parent = os.getpid()
+    environment = {"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"}
+    failure_out, failure_in = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            _become(account)
+            # After the change of user, which would clear it (prctl(2)).
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)
+            os.chdir(directory)
+            null = os.open(os.devnull, os.O_RDONLY)
+            output = os.open(log, os.O_WRONLY | os.O_APPEND)
+            for source, target in ((null, 0), (output, 1), (output, 2)):
+                os.dup2(source, target)
+            for name in os.listdir("/proc/self/fd"):
+                fd = int(name)
+                if fd > 2 and fd != failure_in:
+                    with contextlib.suppress(OSError):
+                        os.set_inheritable(fd, fd in keep)
+            for number in (signal.SIGPIPE, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            os.execve(program, [program, *arguments], environment)
+        except OSError as error:
+            os.write(failure_in, f"{error.strerror}: {error.filename or program}".encode())
+        finally:
+            os._exit(127)
+    os.close(failure_in)
+    with open(failure_out, "rb") as pipe:
+        failure = pipe.read().decode(errors="replace")
+    if failure:
+        os.waitpid(pid, 0)
+        raise VmError(f"cannot start {program}: {failure}")
+    return pid
+
+
+class Vm:
+    """A machine, from start() to close().
+
+    ``logs`` is an existing directory for `qemu.log`. ``lease`` is the owner's.
+    The sockets ``console`` and ``progress`` are non-blocking; whoever runs the
+    machine reads them.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        lease: Lease,
+        hardware: Hardware,
+        accelerator: Accelerator,
+        logs: str,
+    ) -> None:
+        self.hardware = hardware
+        self.console: socket.socket
+        self.progress: socket.socket
+        self._monitor: socket.socket
+        self.pid = 0
+        self.exit_status: int | None = None
+        self.log = os.path.join(logs, "qemu.log")
+        self.accelerator = accelerator
+        self._host = host
+        self._lease = lease
+        self._runtime = os.path.join(host.runtime, lease.id)
+        self._qmp: Qmp | None = None
+        self._ram: Ram | None = None
+        self._pidfd = -1
+        self._redirected = False
+        self._mac_lock = contextlib.ExitStack()
+
+    def start(
+        self,
+        address: str,
+        port: int,
+        *,
+        state: SavedState | None = None,
+        ram: int | None = None,
+    ) -> None:
+        """Start the machine with its TFTP redirected to ``address``:``port``.
+
+        With ``state`` it does not boot but is as it was saved, suspended until
+        resume(). ``ram`` is the descriptor of a file to map the RAM from: to write
+        it there, or with a state to begin with what it holds and leave it alone.
+
+        Raises VmError, NetworkError, CommandError, HostError, or LockError while
+        another machine has the MAC address; nothing is left running then, and
+        close() clears the rest away.
+        """
+        if state is not None:
+            self._check(state, ram)
+        account = self._host.account()
+        hardware, host = self.hardware, self._host
+        program = qemu_program()
+        purpose = f"run machine {hardware.name} with MAC address {hardware.mac}"
+        self._mac_lock.enter_context(_lock_mac(host, host.bridge, hardware.mac, purpose))
+        self._lease.note(bridge=host.bridge, mac=hardware.mac, runtime=self._runtime)
+        os.makedirs(self._runtime, mode=0o700)
+        os.chown(self._runtime, account.pw_uid, account.pw_gid)
+        self._own_disks(account)
+        self._ram = None if ram is None else Ram(ram, shared=state is None)
+
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        os.chown(self.log, account.pw_uid, account.pw_gid)
+        with contextlib.ExitStack() as theirs:
+            channels = {}
+            ours = {}
+            for name in ("qmp", "console", "progress"):
+                ours[name], other = socket.socketpair()
+                channels[name] = theirs.enter_context(other).fileno()
+            self.console, self.progress = ours["console"], ours["progress"]
+            self._monitor = ours["qmp"]
+            tap = host.open_tap(f"bb{self._lease.id}", host.bridge)
+            theirs.callback(os.close, tap)
+            lead_to(tap, hardware.mac)
+            arguments = qemu_arguments(
+                hardware, self.accelerator, tap, self.vnc, channels, self._ram
+            )
+            self.pid = _spawn(
+                program,
+                arguments + (["-incoming", "defer"] if state else []),
+                directory=hardware.directory,
+                log=self.log,
+                keep=[tap, *channels.values(), *([] if ram is None else [ram])],
+                account=account,
+            )
+        self._pidfd = os.pidfd_open(self.pid)
+        self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
+        try:
+            # While QEMU sets itself up.
+            self._redirected = True
+            Redirect(host.run).add(host.bridge, hardware.mac, address, port)
+            self._qmp = Qmp(self._monitor)
+            if state is not None:
+                self._load(self._qmp, state)
+        except QmpError as error:
+            self.force_down()
+            raise VmError(f"machine {hardware.name} did not start: {self._words()}") from error
+        except BaseException:
+            self.force_down()
+            raise
+        self.console.setblocking(False)
+        self.progress.setblocking(False)
+
+    def _own_disks(self, account: pwd.struct_passwd) -> None:
+        """Let QEMU's user write to the disks, whoever installed them."""
+        if os.geteuid() != 0:
+            return
+        with os.scandir(self.hardware.directory) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    os.chown(entry.path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+    def _check(self, state: SavedState, ram: int | None) -> None:
+        """Refuse a state that is not of this machine."""
+        name = self.hardware.name
+        if state.key != state_key(self.hardware, self.accelerator):
+            raise VmError(f"{state.path} is the state of another machine than {name}")
+        if state.ram_apart and ram is None:
+            raise VmError(f"{state.path} needs the RAM of machine {name} in a file of its own")
+
+    def _load(self, qmp: Qmp, state: SavedState) -> None:
+        if state.qemu != qmp.build:
+            raise VmError(
+                f"{state.path} was saved by QEMU {state.qemu}, which QEMU {qmp.build} cannot load"
+            )
+        try:
+            load(qmp, state)
+        except OSError as error:
+            raise VmError(f"cannot read {state.path}: {error.strerror}") from error
+
+    def _words(self) -> str:
+        """The last line that QEMU said on its way out."""
+        with contextlib.suppress(OSError), open(self.log, errors="replace") as log:
+            lines = [line.strip() for line in log if line.strip()]
+            if lines:
+                return lines[-1]
+        return "QEMU said nothing"
+
+    @property
+    def vnc(self) -> str:
+        """The socket at which a person can see the machine's screen."""
+        return os.path.join(self._runtime, "vnc")
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when the machine has ended."""
+        return self._pidfd
+
+    def running(self) -> bool:
+        """Whether the machine is there, suspended or not."""
+        if self.pid and self.exit_status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.exit_status = os.waitstatus_to_exitcode(status)
+        return bool(self.pid) and self.exit_status is None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait up to ``timeout`` seconds for the machine to end; whether it has."""
+        if self.running():
+            select.select([self._pidfd], [], [], timeout)
+        return not self.running()
+
+    def power_down(self) -> None:
+        """Press the power button: ask the guest to shut down."""
+        self._control("system_powerdown")
+
+    def suspend(self) -> None:
+        """Stop the guest's CPUs; memory and devices stay as they are."""
+        self._control("stop")
+
+    def resume(self) -> None:
+        """Undo suspend()."""
+        self._control("cont")
+
+    def save(self, path: str) -> SavedState:
+        """Write the machine's state to the new file ``path``.
+
+        The machine is suspended; what it has on its disks and, where that is
+        mapped from a file, in its RAM belongs to the state: have it forced down
+        before these are touched. VmError if that fails, with no file left.
+        """
+        self.suspend()
+        qmp, name = self._monitored(), self.hardware.name
+        apart = self._ram is not None and self._ram.shared
+        try:
+            save(qmp, path, ram_apart=apart)
+        except QmpError as error:
+            raise VmError(f"cannot save machine {name}: {error}") from error
+        except OSError as error:
+            raise VmError(f"cannot save machine {name} to {path}: {error.strerror}") from error
+        return SavedState(path, state_key(self.hardware, self.accelerator), qmp.build, apart)
+
+    def _monitored(self) -> Qmp:
+        if self._qmp is None:
+            raise VmError(f"machine {self.hardware.name} has not been started")
+        return self._qmp
+
+    def _control(self, command: str) -> None:
+        """Execute ``command``; a machine that is ending on its own is no error."""
+        qmp = self._monitored()
+        try:
+            qmp.execute(command)
+        except QmpError as error:
+            if not self.wait(timeout=1):
+                raise VmError(f"cannot control machine {self.hardware.name}: {error}") from error
+
+    def force_down(self) -> None:
+        """End the machine at once, as if by pulling its plug."""
+        if self.running():
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+
+    def info(self) -> list[str]:
+        """Lines that help a person to look into the machine (bbot's print_info)."""
+        return [
+            f"qemu pid: {self.pid}",
+            f"vnc socket: {self.vnc}",
+            f"qemu log: {self.log}",
+        ]
+
+    def close(self) -> None:
+        """Force the machine down and remove what it used of the host."""
+        if self.running():
+            os.kill(self.pid, signal.SIGKILL)
+        try:
+            if self._redirected:
+                # While the kernel takes the process apart, which takes longer.
+                Redirect(self._host.run).remove(self._host.bridge, self.hardware.mac)
+                self._lease.note(mac=None)
+        finally:
+            self.force_down()
+            for sock in ("console", "progress", "_monitor"):
+                if hasattr(self, sock):
+                    getattr(self, sock).close()
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
+                self._pidfd = -1
+            self._mac_lock.close()
+        release(self._host, self._lease.record)
+        self._lease.note(qemu=None, mac=None, runtime=None)
+
+
+def _lock_mac(host: Host, bridge: str, mac: str, purpose: str) -> Lock:
+    """The right to redirect what ``mac`` on ``bridge`` sends; held while the machine runs."""
+    return host.lock(f"mac-{bridge}-{mac.replace(':', '')}", purpose)
+
+
+def release(host: Host, record: t.Mapping[str, t.Any]) -> None:
+    """Remove what a lease's ``record`` says a machine used; all of it may be gone already."""
+    pid, start = record.get("qemu"), record.get("qemu_start")
+    if pid and start and process_start(pid) == start:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            _wait_gone(pid)
+    if record.get("mac"):
+        bridge, mac = record["bridge"], record["mac"]
+        # Where the lock is taken, the redirection is already that of another machine.
+        with (
+            contextlib.suppress(LockError),
+            _lock_mac(host, bridge, mac, f"end the redirection of {mac}"),
+        ):
+            Redirect(host.run).remove(bridge, mac)
+    if record.get("runtime"):
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(record["runtime"]):
+                os.unlink(os.path.join(record["runtime"], name))
+            os.rmdir(record["runtime"])
+
+
+def _wait_gone(pid: int) -> None:
+    """Wait for a killed process, ours or not, to be gone: until then it has its tap and disk."""
+    with contextlib.suppress(ProcessLookupError):
+        fd = os.pidfd_open(pid)
+        try:
+            select.select([fd], [], [], 10)
+        finally:
+            os.close(fd)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

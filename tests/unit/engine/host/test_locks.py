@@ -1,0 +1,212 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Locks and leases, between real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import (
+    Lease,
+    Leases,
+    Lock,
+    LockError,
+    process_start,
+)
+
+
+@contextlib.contextmanager
+def child(act: t.Callable[[], object]) -> t.Iterator[int]:
+    """A process that has done ``act`` and lives on, with what it holds."""
+    ready_out, ready_in = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            kept = act()
+            os.write(ready_in, b"ready")
+            signal.pause()
+            del kept
+        finally:
+            os._exit(1)
+    os.close(ready_in)
+    try:
+        with open(ready_out, "rb") as pipe:
+            assert pipe.read(5) == b"ready"
+        yield pid
+    finally:
+        kill(pid)
+
+
+def sole(leases: Leases) -> dict[str, t.Any]:
+    """The record of the one lease there is."""
+    records = list(leases.records().values())
+    assert len(records) == 1
+    return records[0]
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_a_lock_excludes_other_processes_and_names_its_holder(tmp_path: Path) -> None:
+    path = str(tmp_path / "locks" / "x.lock")
+    with child(lambda: Lock(path, "bootstrap machine x").__enter__()) as pid:
+        with pytest.raises(LockError) as caught, Lock(path, "look at machine x"):
+            pass
+        assert str(caught.value) == (
+            f"cannot look at machine x: process {pid} is there to bootstrap machine x "
+            f"(lock {path}); wait for it to end and try again"
+        )
+        kill(pid)
+        with Lock(path, "look at machine x") as lock:
+            assert lock.path == path
+            assert (
+                Path(path).read_text() == f"process {os.getpid()} is there to look at machine x\n"
+            )
+    assert not Path(path).exists()
+
+
+def test_a_lock_excludes_its_own_process_too(tmp_path: Path) -> None:
+    path = str(tmp_path / "x.lock")
+    with Lock(path, "be first"), pytest.raises(LockError, match="there to be first"):
+        Lock(path, "be second").__enter__()
+    with Lock(path, "be third"):
+        pass
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "x.lock")
+    with child(lambda: Lock(path, "be first").__enter__()) as pid:
+        waiter_out, waiter_in = os.pipe()
+        waiter = os.fork()
+        if waiter == 0:
+            try:
+                os.write(waiter_in, b"waiting ")
+                with Lock(path, "be second", timeout=60):
+                    os.write(waiter_in, b"has it")
+            finally:
+                os._exit(0)
+        os.close(waiter_in)
+        with open(waiter_out, "rb") as pipe:
+            assert pipe.read(8) == b"waiting "
+            kill(pid)
+            assert pipe.read() == b"has it"
+        os.waitpid(waiter, 0)
+
+
+def test_a_holder_that_has_not_said_who_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    with Lock(str(path), "be first"):
+        path.write_text("")
+        with pytest.raises(LockError, match="another process holds it"):
+            Lock(str(path), "be second").__enter__()
+
+
+def test_many_processes_never_hold_a_lock_together(tmp_path: Path) -> None:
+    path, log = str(tmp_path / "x.lock"), tmp_path / "log"
+    pids = []
+    for _dummy in range(4):
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            with contextlib.suppress(Exception):
+                for _dummy in range(5):
+                    with Lock(path, "write", timeout=60), log.open("a") as file:
+                        file.write("in\n")
+                        file.flush()
+                        file.write("out\n")
+                status = 0
+            os._exit(status)
+        pids.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * 4
+    assert log.read_text() == "in\nout\n" * 20
+
+
+def test_a_process_is_named_by_pid_and_start() -> None:
+    start = process_start(os.getpid())
+    assert start
+    assert process_start(os.getpid()) == start
+    with child(lambda: None) as pid:
+        born = process_start(pid)
+        assert born
+        assert born >= start
+    assert process_start(pid) is None
+    # One that has ended but has not been waited for is still there.
+    assert process_start(2**22 + 1) is None
+
+
+def test_a_lease_lives_as_long_as_its_owner(tmp_path: Path) -> None:
+    leases = Leases(str(tmp_path / "leases"))
+
+    def take() -> Lease:
+        lease = Leases(leases.directory).take(what="task", machine="x")
+        lease.note(snapshot="/x/y")
+        return lease
+
+    with child(take) as pid:
+        record = sole(leases)
+        assert (record["pid"], record["what"], record["snapshot"]) == (pid, "task", "/x/y")
+        assert list(leases.stale()) == []
+        kill(pid)
+        (lease,) = leases.stale()
+    assert lease.id == f"{pid}-0"
+    assert lease.record["machine"] == "x"
+    lease.end()
+    assert leases.records() == {}
+
+
+def test_a_lease_that_is_abandoned_is_found_again(tmp_path: Path) -> None:
+    leases = Leases(str(tmp_path))
+    leases.take(what="x").abandon()
+    for _dummy in range(2):
+        (lease,) = leases.stale()
+        lease.abandon()
+    assert list(leases.records()) == [f"{os.getpid()}-0"]
+
+
+def test_facts_add_up_and_the_last_word_counts(tmp_path: Path) -> None:
+    leases = Leases(str(tmp_path))
+    lease = leases.take(what="x")
+    lease.note(snapshot="/a", mac="m")
+    lease.note(snapshot=None)
+    record = sole(leases)
+    assert (record["what"], record["snapshot"], record["mac"]) == ("x", None, "m")
+    assert record == lease.record
+    lease.end()
+
+
+@pytest.mark.parametrize("cut", [b'{"snapshot": "/b', b"\xff\xfe", b"", b"nonsense\n"])
+def test_a_line_cut_short_costs_that_line_only(tmp_path: Path, cut: bytes) -> None:
+    whole = json.dumps({"pid": 1, "snapshot": "/a"}).encode() + b"\n"
+    (tmp_path / "1-0.lease").write_bytes(whole + cut)
+    (lease,) = Leases(str(tmp_path)).stale()
+    assert lease.record == {"pid": 1, "snapshot": "/a"}
+    lease.end()
+
+
+def test_ids_count_and_pass_by_those_of_the_dead(tmp_path: Path) -> None:
+    # A former process of this number left two.
+    for counter in (0, 2):
+        (tmp_path / f"{os.getpid()}-{counter}.lease").write_text('{"pid": 1}\n')
+    leases = Leases(str(tmp_path))
+    mine = [leases.take(), leases.take()]
+    assert [lease.id for lease in mine] == [f"{os.getpid()}-1", f"{os.getpid()}-3"]
+    assert {lease.id for lease in leases.stale()} == {f"{os.getpid()}-0", f"{os.getpid()}-2"}
+    for lease in mine:
+        lease.end()
+
+
+def test_no_folder_is_no_lease(tmp_path: Path) -> None:
+    leases = Leases(str(tmp_path / "none"))
+    assert leases.records() == {}
+    assert list(leases.stale()) == []
