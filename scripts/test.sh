@@ -114,7 +114,16 @@ ansible_test()
   step "ansible-test units, Python $version"
   # The worker knows nothing of ansible-core, and its tests take minutes: pytest runs them once.
   (cd "$tree" && HOME=$root/.cache/home PATH=$path ansible-test units --local --python "$version" --color no \
-    --exclude tests/unit/worker/)
+    --exclude tests/unit/worker/ "${@:3}")
+}
+
+# What share of the engine's lines its unit tests run.
+coverage()
+{
+  local tree=$root/.cache/tree/ansible_collections/bbot/agent
+  step "lines of the engine that its unit tests run"
+  (cd "$tree" && HOME=$root/.cache/home PATH=$root/.venv/bin:$(real_pythons)$PATH \
+    ansible-test coverage report --include '*/_engine/*' --color no)
 }
 
 # The folders of pyenv's interpreters: its shims answer for versions that are not selected.
@@ -133,7 +142,8 @@ sanity()
   make_tree
   local version
   version=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-  ansible_test "$root/.venv" "$version"
+  ansible_test "$root/.venv" "$version" --coverage
+  coverage
 
   # The newest ansible-core wants a newer Python, which not every machine has.
   local newest
@@ -168,6 +178,21 @@ hosts()
   done
 }
 
+# Hosts are waited for most of the time: the checks go on beside them, and are printed afterwards.
+checks_and_hosts()
+{
+  local log=$root/.cache/checks.log checks status=0
+  step "static checks and ansible-test, beside the build hosts"
+  (set -e; static; sanity) > "$log" 2>&1 &
+  checks=$!
+  trap 'kill "$checks" 2> /dev/null || :' EXIT
+  hosts default
+  wait "$checks" || status=$?
+  trap - EXIT
+  cat "$log"
+  return "$status"
+}
+
 more_hosts()
 {
   BBOT_RELEASE=trixie hosts default
@@ -190,7 +215,8 @@ fi
 scripts/setup.sh dev
 
 case $what in
-  all) static; sanity; hosts default; tests ;;
+  # ansible-test has run the rest of the unit tests on both Pythons.
+  all) checks_and_hosts; tests --ignore tests/unit/engine --ignore tests/unit/plugins ;;
   everything) static; sanity; hosts default; more_hosts; tests ;;
   static) static ;;
   sanity) sanity ;;

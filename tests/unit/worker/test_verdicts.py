@@ -84,9 +84,19 @@ def small_disk_fixture(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         subprocess.run(["umount", str(place)], check=True)
 
 
+# The cases in which a driver's own knowledge decides. In the others the same code does for all.
+TELLING = ("good", "broken", "none")
+WHOLE = ("script", "make", "python-pytest", "cargo")
+
+
+def is_long(name: str, case: str) -> bool:
+    """Whether the case is run by ``-m long`` only, for the sake of time."""
+    return KINDS[name].dear or not (case in TELLING or name in WHOLE)
+
+
 # A script needs no tool that we would know of.
 TABLE = [
-    pytest.param(name, case, marks=[pytest.mark.long] if kind.dear else [])
+    pytest.param(name, case, marks=[pytest.mark.long] if is_long(name, case) else [])
     for name, kind in KINDS.items()
     for case in CASES
     if case != "tool" or kind.tool
