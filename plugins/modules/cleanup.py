@@ -115,11 +115,11 @@ def clean(module: AnsibleModule) -> dict[str, t.Any]:
     if module.check_mode:
         left = [f"left by the dead {what}" for what in describe_dead(host)]
         return {"changed": bool(left), "removed": left, "errors": []}
-    limits = (
+    most, age = (
         sys.maxsize if params[name] is None else params[name]
         for name in ("suspend_max", "suspend_age")
     )
-    suspensions = Suspensions(host, *limits)
+    suspensions = Suspensions(host, most, age)
     recover(host, Journal(os.path.join(host.state, FILE)), suspensions)
     remove_leftovers(host, suspensions, params["toolchain"])
     remove_old_logs(host, params["log_dir"], params["log_age"])

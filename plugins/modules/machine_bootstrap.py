@@ -224,7 +224,7 @@ def bootstrap_all(
         if action != "none" and not module.check_mode:
             running = running or choose_running(module, host)
             stamp = time.strftime("%Y%m%dT%H%M%S")
-            name = f"bootstrap-{machine.name}-{toolchain.name}-{stamp}-{os.getpid()}"
+            name = f"bootstrap-{machine.folder}-{toolchain.name}-{stamp}-{os.getpid()}"
             ensured = ensure(
                 host,
                 machine,

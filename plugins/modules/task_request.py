@@ -153,8 +153,8 @@ def request(module: AnsibleModule) -> dict[str, t.Any]:
     if module.check_mode or not asked:
         return result
     answer = duties.ask(asked, headers)
-    result["failures"] = [{"controller": url, "msg": msg} for url, msg in answer["failures"]]
-    entry = duties.journal.get(answer["entry"]) if answer["entry"] is not None else None
+    result["failures"] = [{"controller": url, "msg": msg} for url, msg in answer.failures]
+    entry = duties.journal.get(answer.entry) if answer.entry is not None else None
     if entry is None:
         return result
     task = Task.parse(entry.task, "task").to_mapping()

@@ -23,7 +23,7 @@ from ..host.host import HostError
 from ..linux.process import Runner
 from ..machine.suspended import Suspensions
 from .duties import make_host
-from .job import Wanted
+from .job import CancelToken
 from .loop import run_agent
 from .once import run_once
 from .options import (
@@ -114,8 +114,8 @@ def _log(site: _Site) -> int:
     if entry.logs is None:
         raise HostError(f"task {entry.id}, {entry.title}, has no logs yet")
     path = os.path.join(entry.logs, "agent.log")
-    wanted = Wanted()
-    signal.signal(signal.SIGINT, wanted.refuse)
+    wanted = CancelToken()
+    signal.signal(signal.SIGINT, wanted.cancel)
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             while True:
@@ -161,9 +161,9 @@ def _suspended(site: _Site) -> int:
 
 def _resume(site: _Site) -> int:
     suspended = site.suspensions.find(site.options.id)
-    wanted = Wanted()
+    wanted = CancelToken()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, wanted.refuse)
+        signal.signal(number, wanted.cancel)
     _write(f"machine {suspended.machine} goes on; Ctrl-C suspends it again\n")
     ended = site.suspensions.resume(suspended, wanted)
     _write("it has ended and is thrown away\n" if ended else "it is suspended again\n")

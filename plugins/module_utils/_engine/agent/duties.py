@@ -6,7 +6,7 @@
 
 """What an agent does, a step each: bootstrap a machine, ask for a task, perform it.
 
-Steps are run one after another, or in jobs of their own; what they return is plain data.
+Steps are run one after another, or in jobs of their own; see outcomes for what they return.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..controller.delivery import deliver
 from ..controller.journal import FILE, Entry, Journal, JournalError
 from ..controller.priority import Question
 from ..controller.transport import ControllerError, Transport, explain
-from ..errors import EngineError, Interrupted, sentence
+from ..errors import Culprit, EngineError, Interrupted, sentence
 from ..formats.manifest.model import ManifestError
 from ..host.diagnostics import Diagnostics
 from ..host.host import Host, HostError
@@ -51,6 +51,7 @@ from ..task.perform import Booking, Outcome, faked, perform
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator, choose
 from .options import Places, Settings
+from .outcomes import Answer, Bootstrapped, Delivered, Performed
 
 # What this version of the agent makes of a task; it changes when that does (bbot 0.14).
 CHECKSUM = "1"
@@ -81,12 +82,20 @@ def offers(machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:
     machines, which we do not run.
     """
     return {
-        machine.name: MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
+        manifest.name: MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
         for machine in machines
         if machine.state == "current"
         and (manifest := machine.manifest) is not None
         and manifest.role != "auxiliary"
     }
+
+
+def blame(error: BaseException) -> Culprit:
+    """Return who is to blame for an `error` that ended a task."""
+    if isinstance(error, LockError):
+        # Somebody else uses the machine: that says nothing about the host.
+        return "machine"
+    return error.culprit if isinstance(error, EngineError) else "host"
 
 
 class Duties:
@@ -99,7 +108,7 @@ class Duties:
         self.host = make_host(settings, run, say.report)
         self.taps = Taps(settings.bridge)
         self.journal = Journal(os.path.join(settings.state_dir, FILE))
-        self.suspensions = Suspensions(self.host, settings.suspend_max, settings.suspend_age)
+        self.suspensions = self.suspensions_of(self.host)
         self.transport = Transport(
             request_timeout=settings.request_timeout,
             connect_timeout=settings.connect_timeout,
@@ -107,6 +116,13 @@ class Duties:
             proxy=settings.proxy,
         )
         self._accelerator: Accelerator | None = None
+
+    def suspensions_of(self, host: Host) -> Suspensions:
+        """Return the suspended machines of `host`, of which this agent prunes only its own."""
+        settings = self.settings
+        return Suspensions(
+            host, settings.suspend_max, settings.suspend_age, settings.toolchain_name
+        )
 
     @property
     def accelerator(self) -> Accelerator:
@@ -118,6 +134,18 @@ class Duties:
             else:
                 self._accelerator = choose(self.host, self.settings.accelerator)
         return self._accelerator
+
+    def reconsider_accelerator(self) -> bool:
+        """Look again whether there is a better accelerator than one that was a makeshift.
+
+        Returns whether it is another one now. Raises CommandError without QEMU.
+        """
+        former = self._accelerator
+        if former is None or not former.makeshift:
+            return False
+        # Kept while the canary runs: whoever is forked meanwhile goes on with it.
+        self._accelerator = choose(self.host, self.settings.accelerator)
+        return self._accelerator.name != former.name
 
     def identity(self) -> Identity:
         """Who we are to a controller."""
@@ -180,19 +208,14 @@ class Duties:
             return 0
         return settings.tftp_port + settings.toolchain_num + _PORTS_APART * place
 
-    def bootstrap(
-        self, machine: Machine, place: int, alive: t.Callable[[], bool]
-    ) -> dict[str, t.Any]:
-        """Have ``machine`` bootstrapped.
-
-        Returns `failure`, in words or None, `busy` if somebody else is about to do it,
-        `changed`, `unsaved`, why the machine has no warm starts, and the folder of `logs`.
-        """
-        bad = {"busy": False, "changed": False, "unsaved": ""}
-        settings, toolchain = self.settings, self.toolchain()
-        name = logs_name(f"bootstrap-{machine.name}-{toolchain.name}")
-        logs = os.path.join(settings.log_dir, name)
+    def bootstrap(self, machine: Machine, place: int, alive: t.Callable[[], bool]) -> Bootstrapped:
+        """Have `machine` bootstrapped at `place`, for as long as `alive` says so."""
+        settings = self.settings
+        logs: str | None = None
         try:
+            toolchain = self.toolchain()
+            name = logs_name(f"bootstrap-{machine.name}-{toolchain.name}")
+            logs = os.path.join(settings.log_dir, name)
             accelerator = self.accelerator
             waits = Waits(
                 settings.bootstrap_startup or _bootstrap.STARTUP[accelerator.name],
@@ -209,30 +232,24 @@ class Duties:
                 fake=settings.fake_bootstrap,
             )
         except LockError as error:
-            return {**bad, "failure": sentence(error), "busy": True, "logs": None}
-        except (EngineError, Interrupted, OSError) as error:
-            return {**bad, "failure": sentence(error), "logs": logs}
+            return Bootstrapped(sentence(error), busy=True)
+        except Exception as error:
+            return Bootstrapped(sentence(error), logs=logs)
         failure = done.failure.message if done.failure else None
-        return {**bad, "failure": failure, "changed": done.changed, "unsaved": done.unsaved,
-                "logs": done.logs}  # fmt: skip
+        return Bootstrapped(failure, changed=done.changed, unsaved=done.unsaved, logs=done.logs)
 
     def ask(
         self, questions: t.Sequence[Question], headers: t.Mapping[str, MachineHeader]
-    ) -> dict[str, t.Any]:
-        """Ask each controller in turn until one has a task, which is noted in the journal.
-
-        Returns `entry`, its id or None, with `url` and `priority` of who gave it, and
-        `failures`, pairs of a controller's URL and what is to be said about it.
-        """
+    ) -> Answer:
+        """Ask each controller in turn until one has a task, which is noted in the journal."""
         failures: list[tuple[str, str]] = []
-        answer: dict[str, t.Any] = {"entry": None, "failures": failures}
         try:
             # Better not to get a task than to lose it.
             self.journal.check()
             identity = self.identity()
             fingerprint = identity.fingerprint()
         except (JournalError, AuthError) as error:
-            return {**answer, "failures": [[q.controller.url, str(error)] for q in questions[:1]]}
+            return Answer(failures=tuple((q.controller.url, str(error)) for q in questions[:1]))
         for question in questions:
             url = question.controller.url
             request = TaskRequest(
@@ -253,8 +270,8 @@ class Duties:
                 failures.append((url, f"task from {url}: {error}"))
             else:
                 number = question.controller.priority.number
-                return {**answer, "entry": entry, "url": url, "priority": number}
-        return answer
+                return Answer(entry, url, number, tuple(failures))
+        return Answer(failures=tuple(failures))
 
     def _accept(
         self, url: str, question: Question, response: TaskResponse, identity: Identity
@@ -262,7 +279,7 @@ class Duties:
         """Note the task of ``response``; the id of its entry in the journal."""
         task = response.task
         if task is None:
-            raise AssertionError("only a response with a task is accepted")
+            raise JournalError("there is no task in it")
         if task.machine not in question.machines:
             raise JournalError(f"it is for unknown machine {task.machine}")
         if task.auxiliary_machines or task.named_auxiliary_machines:
@@ -291,13 +308,8 @@ class Duties:
 
     def perform_entry(
         self, entry: Entry, alive: t.Callable[[], bool], *, place: int = 0, boosted: bool = False
-    ) -> dict[str, t.Any]:
-        """Perform the task of a journal's ``entry``; its result is in the journal then.
-
-        Returns `status`, `reason`, `seconds`, `logs`, and whether it is `alarming`: that
-        it went wrong not because of the task.
-        """
-        bad = {"status": "abort", "seconds": 0.0, "alarming": True}
+    ) -> Performed:
+        """Perform the task of a journal's `entry`. Its result is in the journal then."""
         booking = Booking(self.journal, entry.id)
         task = Task.parse(entry.task, f"journal entry {entry.id}")
         name = logs_name(f"{task.name}-{task.version}")
@@ -305,22 +317,22 @@ class Duties:
         try:
             outcome = self.perform(task, logs, alive, booking=booking, place=place, boosted=boosted)
         except Interrupted:
-            return {**bad, "reason": "interrupted", "logs": logs, "alarming": False}
-        except (EngineError, OSError) as error:
+            return Performed("abort", "none", "interrupted", 0.0, logs)
+        except Exception as error:
             reason = sentence(error)
             booking.abort(task, reason)
-            return {**bad, "reason": reason, "logs": logs}
+            return Performed("abort", blame(error), reason, 0.0, logs)
         with contextlib.suppress(JournalError):
             self.journal.describe(
                 entry.id, culprit=outcome.culprit, reason=outcome.reason, phases=outcome.phases
             )
-        return {
-            "status": str(outcome.result.status),
-            "reason": outcome.reason,
-            "seconds": sum(outcome.phases.values()),
-            "logs": logs,
-            "alarming": outcome.culprit in ("machine", "host"),
-        }
+        return Performed(
+            str(outcome.result.status),
+            outcome.culprit,
+            outcome.reason,
+            float(sum(outcome.phases.values())),
+            logs,
+        )
 
     def perform(
         self,
@@ -375,7 +387,9 @@ class Duties:
         toolchain = self.toolchain()
         machine = find_machine(enumerate_machines(host, toolchain), task.machine)
         if machine.bootstrapped is None:
-            raise HostError(f"machine {machine.name} is gone: {'; '.join(machine.reasons)}")
+            raise HostError(
+                f"machine {machine.name} is gone: {'; '.join(machine.reasons)}", culprit="machine"
+            )
         waits = Waits(
             settings.build_startup or _task.STARTUP[self.accelerator.name],
             settings.build_timeout,
@@ -390,12 +404,12 @@ class Duties:
             booking=booking,
         )  # fmt: skip
 
-    def deliver(self, entry_id: int) -> dict[str, t.Any]:
-        """Try to deliver a result; `error` says in words why that failed, or is None."""
+    def deliver(self, entry_id: int) -> Delivered:
+        """Try once to deliver a result."""
         try:
-            return {"error": deliver(self.host, self.journal, entry_id, self.transport)}
-        except JournalError as error:
-            return {"error": str(error)}
+            return Delivered(deliver(self.host, self.journal, entry_id, self.transport))
+        except Exception as error:
+            return Delivered(sentence(error), noted=False)
 
 
 class TaskLog:

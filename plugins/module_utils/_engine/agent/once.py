@@ -24,16 +24,16 @@ from ..records.machine import MachineHeader
 from ..records.task import Task
 from ..task.logs import logs_name
 from .duties import Duties, offers
-from .job import Wanted
+from .job import CancelToken
 from .options import Settings
 
 
 def run_once(settings: Settings, run: Runner, say: Diagnostics) -> int:
     """Do what the options ask for; the exit status."""
     duties = Duties(settings, run, say)
-    wanted = Wanted()
+    wanted = CancelToken()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, wanted.refuse)
+        signal.signal(number, wanted.cancel)
     try:
         sweep(duties.host)
         with leased(duties.host, what="agent", toolchain=settings.toolchain_name) as lease:
@@ -44,7 +44,7 @@ def run_once(settings: Settings, run: Runner, say: Diagnostics) -> int:
         return 1
 
 
-def _round(duties: Duties, say: Diagnostics, wanted: Wanted) -> int:
+def _round(duties: Duties, say: Diagnostics, wanted: CancelToken) -> int:
     settings = duties.settings
     headers = _machines(duties, say, wanted)
     if settings.dump_machines:
@@ -57,12 +57,12 @@ def _round(duties: Duties, say: Diagnostics, wanted: Wanted) -> int:
     number = None
     if task is None:
         answer = duties.ask(questions(settings.controllers, list(headers), [], 1), headers)
-        for _url, words in answer["failures"]:
-            say.error(words)
-        number = answer["entry"]
+        for failure in answer.failures:
+            say.error(failure[1])
+        number = answer.entry
         entry = duties.journal.get(number) if number is not None else None
         if entry is None:
-            return 1 if answer["failures"] else 0
+            return 1 if answer.failures else 0
         task = Task.parse(entry.task, f"journal entry {number}")
     elif task.machine not in headers:
         raise HostError(f"task from {settings.fake_request} for unknown machine {task.machine}")
@@ -77,14 +77,14 @@ def _round(duties: Duties, say: Diagnostics, wanted: Wanted) -> int:
     return 0
 
 
-def _machines(duties: Duties, say: Diagnostics, wanted: Wanted) -> dict[str, MachineHeader]:
+def _machines(duties: Duties, say: Diagnostics, wanted: CancelToken) -> dict[str, MachineHeader]:
     """The machines to offer, bootstrapped if need be."""
     fake = duties.fake_header()
     if fake is not None:
         return {fake.name: fake}
     for machine in duties.machines():
         if duties.plan(machine) != "none":
-            failure = duties.bootstrap(machine, 0, wanted)["failure"]
+            failure = duties.bootstrap(machine, 0, wanted).failure
             if failure is not None:
                 say.error(f"machine {machine.name} is not available: {failure}")
     return offers(duties.machines())

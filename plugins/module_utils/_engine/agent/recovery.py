@@ -12,6 +12,7 @@ has left without a lease.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -19,46 +20,65 @@ import time
 import typing as t
 
 from ..controller.journal import Journal, settle
+from ..errors import sentence
 from ..host.host import Host
 from ..host.locks import lease_name
 from ..machine.inventory import subfolders
 from ..machine.suspended import SUFFIX, Suspensions
 from ..machine.sweep import sweep
-from ..storage.btrfs import StorageError
 from ..task.logs import LOGS_NAME
 
 # A task that was asked for in a play may wait so long, in seconds, to be performed.
 _GRACE = 3600.0
 
-# bbot's form of temporary names: process and counter.
-_WORK = re.compile(r"(\d+)-\d+")
+# bbot's form of temporary names: process and counter. The RAM of a template lies beside it.
+_WORK = re.compile(r"([0-9]{1,7})-[0-9]+(?:\.ram)?")
+# No process has a higher number (proc(5), pid_max).
+_MOST_PROCESSES = 1 << 22
 
 
 def recover(host: Host, journal: Journal, suspensions: Suspensions) -> None:
     """Clear away what dead owners have left, and settle the tasks that nobody performs any more.
 
-    Raises JournalError.
+    What cannot be cleared away or settled is reported. Raises JournalError.
     """
     sweep(host)
+    settle_orphans(host, journal)
+    suspensions.prune()
+
+
+def settle_orphans(host: Host, journal: Journal) -> None:
+    """See to it that tasks that nobody performs any more have results.
+
+    One that cannot be settled is reported, and does not keep others from being so. Raises
+    JournalError if the journal cannot be read.
+    """
     living = [lease_name(*lease) for lease in host.leases.records().items()]
     for entry in journal.orphans(living, _GRACE):
-        settle(journal, entry.id)
-        host.report(f"warning: task {entry.title} on machine {entry.machine} was interrupted")
-    suspensions.prune()
+        what = f"task {entry.title} on machine {entry.machine}"
+        try:
+            settle(journal, entry.id)
+        except Exception as error:
+            host.report(f"error: {what} cannot be given a result: {sentence(error)}")
+        else:
+            host.report(f"warning: {what} was interrupted")
 
 
 def remove_leftovers(host: Host, suspensions: Suspensions, toolchain: str) -> None:
     """Remove work snapshots and folders of ``toolchain`` that no lease names any more.
 
-    There are such where the folder of leases was lost, and behind bbot's own agents.
+    There are such where the folder of leases was lost, and behind bbot's own agents. What
+    cannot be removed is reported.
     """
-    leased = {record.get("snapshot") for record in host.leases.records().values()}
     kept = {each.hardware.directory for each in suspensions.all()}
+    for record in host.leases.records().values():
+        kept |= {path for path in [record.get("snapshot"), *record.get("snapshots", [])] if path}
     for directory in _machine_folders(host.machines):
         prefix = f"{os.path.basename(directory)}-{toolchain}"
         for path in subfolders(directory):
-            rest = os.path.basename(path).removeprefix(prefix)
-            if rest == os.path.basename(path) or path in leased | kept:
+            name = os.path.basename(path)
+            rest = name.removeprefix(prefix)
+            if rest == name or path in kept or _is_bootstrapped(host, directory, name):
                 continue
             if rest.startswith(SUFFIX) or (rest.startswith("-") and _is_dead(rest[1:])):
                 _delete(host, path)
@@ -70,15 +90,28 @@ def remove_leftovers(host: Host, suspensions: Suspensions, toolchain: str) -> No
                 host.report(f"info: removed the left-over folder {path}")
 
 
+def _is_bootstrapped(host: Host, directory: str, name: str) -> bool:
+    """Return whether ``name`` in ``directory`` is a machine bootstrapped for a toolchain.
+
+    Former versions took toolchains' names with dashes, such as `stage-20261128-1`.
+    """
+    toolchain = name.removeprefix(f"{os.path.basename(directory)}-")
+    return os.path.lexists(os.path.join(host.tftp, "toolchains", toolchain))
+
+
 def remove_old_logs(host: Host, directory: str, age: float) -> None:
     """Remove the folders of logs that are older than ``age`` seconds; 0 keeps them all."""
     if not age:
         return
     limit = time.time() - age
     for path in subfolders(directory):
-        if LOGS_NAME.fullmatch(os.path.basename(path)) and os.stat(path).st_mtime < limit:
-            shutil.rmtree(path, ignore_errors=True)
-            host.report(f"info: removed the old logs {path}")
+        if not LOGS_NAME.fullmatch(os.path.basename(path)):
+            continue
+        # Another agent may be removing it as well.
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(path).st_mtime < limit:
+                shutil.rmtree(path, ignore_errors=True)
+                host.report(f"info: removed the old logs {path}")
 
 
 def _machine_folders(machines: str) -> t.Iterator[str]:
@@ -89,7 +122,9 @@ def _machine_folders(machines: str) -> t.Iterator[str]:
 def _is_dead(name: str) -> bool:
     """Whether ``name`` is a temporary one, of a process that is no more."""
     match = _WORK.fullmatch(name)
-    return match is not None and not os.path.exists(f"/proc/{match[1]}")
+    if match is None or int(match[1]) > _MOST_PROCESSES:
+        return False
+    return not os.path.exists(f"/proc/{match[1]}")
 
 
 def _delete(host: Host, path: str) -> None:
@@ -97,5 +132,5 @@ def _delete(host: Host, path: str) -> None:
         if host.storage.info(path) is not None:
             host.storage.delete(path)
             host.report(f"info: deleted the left-over snapshot {path}")
-    except StorageError as error:
-        host.report(f"error: {error}")
+    except Exception as error:
+        host.report(f"error: cannot delete the left-over snapshot {path}: {sentence(error)}")

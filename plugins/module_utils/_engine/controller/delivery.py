@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import os
-import random
 import typing as t
 
 from ..formats.manifest.model import ManifestError
@@ -17,16 +16,9 @@ from ..host.host import Host
 from ..host.locks import LockError
 from ..records.result_size import fit
 from .artifacts import Artifact, ArtifactError, repack
+from .backoff import pause_after
 from .journal import Entry, Journal, JournalError
 from .transport import RESULT_LIMIT, ControllerError, Transport
-
-# Seconds until the next attempt: at first, and at most.
-_PAUSE, _PAUSE_MOST = 5.0, 600.0
-
-
-def pause_after(attempts: int, first: float = _PAUSE, most: float = _PAUSE_MOST) -> float:
-    """How long to wait after so many failures: doubled by each, give or take a fifth."""
-    return min(first * 2.0 ** min(attempts, 30), most) * random.uniform(0.8, 1.2)
 
 
 def deliver(host: Host, journal: Journal, entry_id: int, transport: Transport) -> str | None:

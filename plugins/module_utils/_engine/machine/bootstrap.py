@@ -13,8 +13,9 @@ import fnmatch
 import os
 import typing as t
 
+from ..errors import EngineError
 from ..host.host import Host
-from ..host.locks import Lease, LockError
+from ..host.locks import Lease
 from ..host.phases import Phases
 from ..network.bridge import check_mac, random_mac
 from ..records.machine import (
@@ -23,10 +24,9 @@ from ..records.machine import (
     MachineManifest,
     ToolchainManifest,
 )
-from ..storage.btrfs import StorageError
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator
-from ..vm.qemu.process import Hardware, Vm, VmError
+from ..vm.qemu.process import Hardware, Vm
 from .conversation import SoftFailure, Talk, Waits, converse
 from .toolchain import Toolchain
 
@@ -84,7 +84,7 @@ class Running:
         def keep(vm: Vm, failure: SoftFailure) -> None:
             try:
                 park(lease, vm, what, failure.message, logs)
-            except (VmError, StorageError, LockError, OSError) as error:
+            except (EngineError, OSError) as error:
                 host.report(f"warning: machine {vm.hardware.name} is not kept suspended: {error}")
 
         return keep

@@ -13,12 +13,11 @@ import os
 import time
 import typing as t
 
-from ..host.host import Host, HostError
-from ..host.locks import LockError
+from ..errors import EngineError
+from ..host.host import Host
 from ..host.phases import Phases
 from ..records.machine import BootstrappedMachine, MachineManifest
 from ..storage.btrfs import StorageError, flush
-from ..vm.qemu.process import VmError
 from . import template as _template
 from . import warm as _warm
 from .bootstrap import Running, bootstrap
@@ -85,11 +84,11 @@ def ensure(
     StorageError, ManifestError, and what bootstrap() raises.
     """
     phases = Phases(host.report)
-    name = f"bootstrap-{machine.volume}-{machine.name}-{toolchain.name}"
+    name = f"bootstrap-{machine.volume}-{machine.folder}-{toolchain.name}"
     purpose = f"bootstrap machine {machine.name} for toolchain {toolchain.name}"
     with host.lock(name, purpose, lock_timeout):
         # Whoever had the lock before may have done it.
-        machine = look(host, machine.volume, machine.name, toolchain)
+        machine = look(host, machine.volume, machine.folder, toolchain)
         path = machine.bootstrapped_path
         if planned(host, machine) == "delete":
             _delete(host, machine)
@@ -133,7 +132,7 @@ def ensure(
                 _delete(host, machine)
                 host.storage.rename(work, path)
                 lease.note(snapshot=None)
-        machine = look(host, machine.volume, machine.name, toolchain)
+        machine = look(host, machine.volume, machine.folder, toolchain)
         unsaved = ""
         if not fake and _warm.wanted(host, machine, toolchain, running):
             unsaved = _save(host, machine, toolchain, running, waits, logs, phases)
@@ -160,7 +159,7 @@ def _save(
     place = os.path.join(logs, "template")
     try:
         reason = _warm.make(host, machine, toolchain, running, waits, place, phases)
-    except (HostError, LockError, StorageError, VmError, OSError) as error:
+    except (EngineError, OSError) as error:
         phases.end()
         reason = str(error)
     if reason:
@@ -180,7 +179,7 @@ def _fit(
 
 def _snapshot_current(host: Host, machine: Machine, work: str) -> None:
     """Make ``work`` a snapshot of the revision that is current *after* it was made."""
-    link = os.path.join(machine.directory, f"{machine.name}-{PROTOCOL}")
+    link = os.path.join(machine.directory, f"{machine.folder}-{PROTOCOL}")
     for attempt in range(_SNAPSHOT_TRIES):
         if attempt:
             time.sleep(1)

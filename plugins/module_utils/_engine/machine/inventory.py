@@ -41,6 +41,8 @@ State = t.Literal["current", "obsolete", "missing", "newer", "unlinked", "broken
 class Machine:
     """A machine, as it is on disk, seen for one toolchain.
 
+    ``name`` is the one in its manifest, by which controllers, tasks and people call it, or
+    that of its folder as long as there is no manifest to be read.
     ``directory`` holds its revisions; ``revision`` is the one its link names and
     ``bootstrapped_path`` where the bootstrapped one is or would be. ``state``:
 
@@ -65,6 +67,11 @@ class Machine:
     bootstrapped: BootstrappedMachine | None = None
 
     @property
+    def folder(self) -> str:
+        """The name of its folder, with which those of its revisions begin."""
+        return os.path.basename(self.directory)
+
+    @property
     def to_bootstrap(self) -> bool:
         """Whether the machine has to be bootstrapped before it can be used."""
         return self.state in ("missing", "obsolete")
@@ -87,7 +94,21 @@ def enumerate_machines(host: Host, toolchain: Toolchain) -> list[Machine]:
         with contextlib.suppress(FileNotFoundError):
             for name in _folders(os.path.join(host.machines, volume)):
                 machines.append(look(host, volume, name, toolchain))
-    return machines
+    return _told_apart(machines)
+
+
+def _told_apart(machines: t.Sequence[Machine]) -> list[Machine]:
+    """Return ``machines``, of which those that have the name of an earlier one are broken."""
+    known: dict[str, Machine] = {}
+    found = []
+    for machine in machines:
+        if machine.state not in ("broken", "unlinked"):
+            first = known.setdefault(machine.name, machine)
+            if first is not machine:
+                reason = f"the machine in {first.directory} has the same name, {machine.name}"
+                machine = dataclasses.replace(machine, state="broken", reasons=(reason,))
+        found.append(machine)
+    return found
 
 
 def find_machine(machines: t.Sequence[Machine], name: str) -> Machine:
@@ -117,13 +138,15 @@ def subfolders(directory: str) -> list[str]:
 
 
 def look(host: Host, volume: str, name: str, toolchain: Toolchain) -> Machine:
-    """The machine ``name`` of ``volume`` as it is now."""
+    """The machine in the folder ``name`` of ``volume`` as it is now."""
     directory = os.path.join(host.machines, volume, name)
     link = os.path.join(directory, f"{name}-{PROTOCOL}")
     path = os.path.join(directory, f"{name}-{toolchain.name}")
 
     def seen(state: State, *reasons: str, **facts: t.Any) -> Machine:
-        return Machine(volume, name, directory, path, state, reasons, **facts)
+        described = facts.get("manifest")
+        called = described.name if described is not None else name
+        return Machine(volume, called, directory, path, state, reasons, **facts)
 
     try:
         revision = resolve(link)

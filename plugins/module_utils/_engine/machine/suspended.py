@@ -23,6 +23,7 @@ import shutil
 import time
 import typing as t
 
+from ..errors import sentence
 from ..host.host import Host, HostError
 from ..host.locks import Lease, LockError
 from ..network.bridge import bridge_address
@@ -36,6 +37,9 @@ from .sweep import leased
 SUFFIX = "-suspended-"
 
 _ALIVE_INTERVAL = 0.2
+
+# What suspending a machine leaves free of the disk, in bytes, for the journal and others.
+_SPACE_LEFT = 256 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +61,12 @@ class Suspended:
     state: SavedState
 
     @property
+    def toolchain(self) -> str:
+        """The toolchain it was bootstrapped for, whose names have no dashes."""
+        name = os.path.basename(self.hardware.directory)
+        return name.removesuffix(f"{SUFFIX}{self.id}").rpartition("-")[2]
+
+    @property
     def bytes(self) -> int:
         """What its memory takes on disk."""
         with contextlib.suppress(OSError):
@@ -65,10 +75,15 @@ class Suspended:
 
 
 class Suspensions:
-    """The suspended machines of a host, at most ``most`` and none older than ``age`` seconds."""
+    """The suspended machines of a host.
 
-    def __init__(self, host: Host, most: int, age: float) -> None:
+    Of those of ``toolchain``, or of all if that is None, at most ``most`` are kept, and none
+    longer than ``age`` seconds.
+    """
+
+    def __init__(self, host: Host, most: int, age: float, toolchain: str | None = None) -> None:
         self._host = host
+        self._toolchain = toolchain
         self._most = most
         self._age = age
         self.directory = os.path.join(host.state, "suspended")
@@ -77,11 +92,12 @@ class Suspensions:
         """Suspend ``vm``, which works in the snapshot of ``lease``, to disk.
 
         The machine may be forced down afterwards; its snapshot is the lease's no more.
-        Raises VmError, StorageError, LockError and OSError; all is as before then, but
-        that the machine is suspended.
+        Raises VmError, StorageError, LockError, HostError and OSError; all is as before then,
+        but that the machine is suspended.
         """
         host, hardware = self._host, vm.hardware
-        with host.lock("suspended", f"suspend machine {hardware.name}", 60):
+        with self._registering(f"suspend machine {hardware.name}", 60):
+            self._check_space(hardware)
             number = self._next()
             new, place = (os.path.join(self.directory, n) for n in (f".{number}", number))
             shutil.rmtree(new, ignore_errors=True)
@@ -103,15 +119,33 @@ class Suspensions:
                 )
                 with open(os.path.join(new, "record.json"), "w", encoding="utf-8") as file:
                     json.dump(dataclasses.asdict(suspended), file)
+                # Until there is a record, whoever clears away after us has to know of it.
+                lease.note(snapshots=[path])
+                host.storage.rename(work, path)
+                # Only now: a record without its snapshot is one that has lost its machine.
                 os.rename(new, place)
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
-            host.storage.rename(work, path)
-            lease.note(snapshot=None)
+            lease.note(snapshot=None, snapshots=[])
         host.report(f"error: {reason} for machine {path}, suspending")
         host.report(f"info: to look into it: bbot-agent resume {number}")
         self.prune()
+
+    def _registering(self, purpose: str, timeout: float = 0) -> t.ContextManager[object]:
+        """Return the right to add suspended machines and to remove them."""
+        return self._host.lock("suspended", purpose, timeout)
+
+    def _check_space(self, hardware: Hardware) -> None:
+        """Refuse to fill the disk, which the journal needs: memory may take all of the RAM."""
+        os.makedirs(self.directory, exist_ok=True)
+        stat = os.statvfs(self.directory)
+        free = stat.f_bavail * stat.f_frsize
+        if free < (hardware.ram << 10) + _SPACE_LEFT:
+            raise HostError(
+                f"its RAM is {hardware.ram >> 10} MiB, and {free >> 20} MiB are free in "
+                f"{self.directory}, of which {_SPACE_LEFT >> 20} MiB have to stay free"
+            )
 
     def _next(self) -> str:
         numbers = [int(name.lstrip(".")) for name in self._names(hidden=True)]
@@ -163,21 +197,48 @@ class Suspensions:
             shutil.rmtree(os.path.join(self.directory, suspended.id))
 
     def prune(self) -> None:
-        """Throw away what is too old or too much, and records that have lost their machine."""
+        """Throw away what is too old or too much, and records that have lost their machine.
+
+        What cannot be thrown away is reported, and keeps nothing else from being so. Nothing
+        happens while a machine is being suspended. Raises OSError if the lock cannot be made.
+        """
+        with (
+            contextlib.suppress(LockError),
+            self._registering("look through the suspended machines"),
+        ):
+            self._prune()
+
+    def _prune(self) -> None:
         kept = []
         for suspended in self.all():
-            gone = self._host.storage.info(suspended.hardware.directory) is None
-            if gone or time.time() - suspended.since > self._age:
+            if self._toolchain not in (None, suspended.toolchain):
+                continue
+            if self._is_over(suspended):
                 self._try_discard(suspended)
             else:
                 kept.append(suspended)
         for suspended in kept[: max(0, len(kept) - self._most)]:
             self._try_discard(suspended)
 
+    def _is_over(self, suspended: Suspended) -> bool:
+        try:
+            gone = self._host.storage.info(suspended.hardware.directory) is None
+        except Exception:
+            # It will be told when it is to be thrown away.
+            gone = False
+        return gone or time.time() - suspended.since > self._age
+
     def _try_discard(self, suspended: Suspended) -> None:
-        with contextlib.suppress(LockError):
+        name = f"suspended machine {suspended.id}"
+        try:
             self.discard(suspended)
-            self._host.report(f"info: discarded suspended machine {suspended.id}")
+        except LockError:
+            # Somebody looks into it.
+            return
+        except Exception as error:
+            self._host.report(f"error: cannot discard {name}: {sentence(error)}")
+        else:
+            self._host.report(f"info: discarded {name}")
 
     def resume(self, suspended: Suspended, alive: t.Callable[[], bool]) -> bool:
         """Let a suspended machine go on until it ends, or until ``alive`` says no.

@@ -12,12 +12,10 @@ import contextlib
 import shutil
 import typing as t
 
-from ..controller.journal import Journal, JournalError, settle
+from ..controller.journal import Journal, settle
+from ..errors import sentence
 from ..host.host import Host
 from ..host.locks import Lease
-from ..linux.process import CommandError
-from ..network.bridge import NetworkError
-from ..storage.btrfs import StorageError
 from ..vm.qemu.process import release
 
 
@@ -80,9 +78,10 @@ def sweep(host: Host) -> list[str]:
         what = _description(lease)
         try:
             clear(host, lease)
-        except (NetworkError, CommandError, StorageError, JournalError, OSError) as error:
+        except Exception as error:
+            # Whatever one of the dead has left must not keep the others from being cleared away.
             lease.abandon()
-            host.report(f"error: cannot clear away the dead {what}: {error}")
+            host.report(f"error: cannot clear away the dead {what}: {sentence(error)}")
         else:
             done.append(f"cleared away the dead {what}")
             host.report(f"info: {done[-1]}")

@@ -28,7 +28,7 @@ import time
 import typing as t
 
 from ..errors import EngineError
-from ..host.host import Host
+from ..host.host import Host, HostError
 from ..host.locks import Lease
 from ..storage.btrfs import StorageError
 from ..tftp.server import HeldRequest
@@ -87,7 +87,8 @@ def fit(
     bootstrapped, program = machine.bootstrapped, qemu_program()
     subvolume = host.storage.info(machine.bootstrapped_path)
     if bootstrapped is None or subvolume is None:
-        raise AssertionError("a machine with a template has been bootstrapped")
+        # Somebody has deleted it since we looked.
+        raise HostError(f"machine {machine.name} is gone", culprit="machine")
     stat = os.stat(program)
     return {
         "QEMU": f"{program} {stat.st_size} {stat.st_mtime_ns}",

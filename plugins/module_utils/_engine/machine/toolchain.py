@@ -23,7 +23,8 @@ MANIFEST = "toolchain.manifest"
 # The id of a toolchain that has none (bbot's agent): it is not compared.
 NO_ID = "bogus"
 
-_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
+# No dashes: what belongs to a toolchain is called <machine>-<toolchain>-<rest>.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+.]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +41,24 @@ class Toolchain:
     directory: str
 
 
+def check_toolchain_name(name: str) -> str:
+    """Return ``name`` if a toolchain may be called so. Raises HostError if not."""
+    if not _NAME.fullmatch(name):
+        raise HostError(
+            f"{name!r} cannot be a toolchain's name: it is made of a letter first, then letters, "
+            "digits, '_', '+' and '.'",
+            temporary=False,
+        )
+    return name
+
+
 def load_toolchain(host: Host, name: str, *, given_id: str = "", bare: bool = False) -> Toolchain:
     """The toolchain ``name`` of ``host``; HostError if it is not there or not usable.
 
     ``given_id`` replaces its own id. A ``bare`` one need have no manifest: nothing is
     expected of its bootstraps then, and without a given id none is compared (bbot).
     """
-    if not _NAME.fullmatch(name) or name.startswith("."):
-        raise HostError(f"{name!r} cannot be a toolchain's name")
+    check_toolchain_name(name)
     directory = os.path.realpath(os.path.join(host.tftp, "toolchains", name))
     path = os.path.join(directory, MANIFEST)
     try:

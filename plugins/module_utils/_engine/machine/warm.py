@@ -82,7 +82,9 @@ def make(
 
 def _hardware(machine: Machine, toolchain: Toolchain, running: Running, place: str) -> Hardware:
     if machine.bootstrapped is None or machine.bootstrapped.machine.mac is None:
-        raise AssertionError("a current machine has been bootstrapped and has a MAC address")
+        raise HostError(
+            f"machine {machine.name} is not bootstrapped, or has no MAC address", culprit="machine"
+        )
     manifest = machine.bootstrapped.machine
     return running.hardware(manifest, toolchain.name, place, machine.bootstrapped.machine.mac)
 

@@ -18,7 +18,7 @@ import typing as t
 from ..controller.journal import Journal, JournalError
 from ..errors import EngineError, Interrupted, sentence
 from ..formats.manifest.model import ManifestError
-from ..host.host import Host
+from ..host.host import Host, HostError
 from ..host.locks import Lease
 from ..host.phases import Phases
 from ..machine.bootstrap import Running
@@ -201,11 +201,12 @@ class _Place:
     def __init__(
         self, host: Host, lease: Lease, machine: Machine, toolchain: Toolchain, running: Running
     ) -> None:
-        if machine.bootstrapped is None:
-            raise AssertionError("a current machine has been bootstrapped")
-        manifest = machine.bootstrapped.machine
-        if manifest.mac is None:
-            raise AssertionError("a bootstrapped machine has a MAC address")
+        manifest = machine.bootstrapped.machine if machine.bootstrapped else None
+        if manifest is None or manifest.mac is None:
+            raise HostError(
+                f"machine {machine.name} is not bootstrapped, or has no MAC address",
+                culprit="machine",
+            )
         self._path = f"{machine.bootstrapped_path}-{lease.id}"
         self._hardware = running.hardware(manifest, toolchain.name, self._path, manifest.mac)
         self._host = host

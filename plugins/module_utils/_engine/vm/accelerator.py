@@ -8,7 +8,8 @@
 
 A readable /dev/kvm proves nothing: there are hosts where it opens and a guest
 hangs under it for ever. So KVM is used only where the CPU offers it and a tiny
-*canary* guest has come through in time, once per kernel and QEMU.
+*canary* guest has come through in time, once per kernel and QEMU. One that has not
+is sent again after an hour.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import dataclasses
 import json
 import os
 import tempfile
+import time
 
 from ..host.host import Host
 from ..linux.process import CommandError, find_program
@@ -45,13 +47,21 @@ _CANARY = bytes.fromhex(
 _TOKEN = "bbot canary"
 _CANARY_SECONDS = "3"
 
+# Seconds after which KVM is tried again where it has failed.
+RETRY_INTERVAL = 3600.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Accelerator:
-    """How guests run: ``name`` is kvm or tcg, ``reason`` says why in words."""
+    """How guests run: ``name`` is kvm or tcg, ``reason`` says why in words.
+
+    One that is a ``makeshift`` should be chosen anew after a while: KVM failed its canary,
+    perhaps only because the host had too much to do.
+    """
 
     name: str
     reason: str
+    makeshift: bool = dataclasses.field(default=False, compare=False)
 
     @property
     def hardware(self) -> bool:
@@ -77,7 +87,8 @@ def choose(host: Host, wanted: str = "auto") -> Accelerator:
         return Accelerator("tcg", reason)
     if _canary_passes(host, program):
         return Accelerator("kvm", "a canary guest ran under it")
-    return Accelerator("tcg", f"a canary guest did not come through KVM in {_CANARY_SECONDS} s")
+    reason = f"a canary guest did not come through KVM in {_CANARY_SECONDS} s"
+    return Accelerator("tcg", reason, makeshift=True)
 
 
 def _obstacle() -> str:
@@ -92,22 +103,46 @@ def _obstacle() -> str:
 
 
 def _canary_passes(host: Host, program: str) -> bool:
-    """Whether the canary comes through; remembered per kernel and QEMU."""
+    """Return whether the canary comes through.
+
+    A success is remembered per kernel and QEMU, a failure for an hour: it may be due to what
+    else the host had to do.
+    """
     stat = os.stat(program)
     key = f"{os.uname().release} {program} {stat.st_size} {stat.st_mtime_ns}"
     path = os.path.join(host.state, "canary.json")
-    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
-        known = json.load(file)
-        if known in ({"key": key, "passed": True}, {"key": key, "passed": False}):
-            return bool(known["passed"])
+    known = _remembered(path, key)
+    if known is not None:
+        return known
 
     passed = run_canary(host, program, "kvm")
+    if not passed:
+        host.report(
+            f"warning: a canary guest did not come through KVM in {_CANARY_SECONDS} s: guests are "
+            "emulated, about ten times slower; KVM is tried again in an hour"
+        )
+    finding = {"key": key, "passed": passed, "at": time.time()}
     with contextlib.suppress(OSError):
         os.makedirs(host.state, exist_ok=True)
         with open(f"{path}.new", "w", encoding="utf-8") as file:
-            json.dump({"key": key, "passed": passed}, file)
+            json.dump(finding, file)
         os.replace(f"{path}.new", path)
     return passed
+
+
+def _remembered(path: str, key: str) -> bool | None:
+    """Return what was found out for `key`, or None if it has to be found out."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        with open(path, encoding="utf-8") as file:
+            known = json.load(file)
+        if not isinstance(known, dict) or known.get("key") != key:
+            return None
+        if known.get("passed") is True:
+            return True
+        at = known.get("at")
+        if known.get("passed") is False and isinstance(at, int | float):
+            return False if 0 <= time.time() - at < RETRY_INTERVAL else None
+    return None
 
 
 def run_canary(host: Host, program: str, accelerator: str) -> bool:
