@@ -95,7 +95,11 @@ def upload(module: AnsibleModule) -> dict[str, t.Any]:
     journal, number = duties.journal, module.params["id"]
     if number is not None and journal.get(number) is None:
         raise HostError(f"id: there is no task {number} in the journal {journal.path}")
-    expired = [] if module.check_mode else [entry.id for entry in journal.expire()]
+    expired = (
+        []
+        if module.check_mode
+        else [entry.id for entry in journal.expire(module.params["toolchain"])]
+    )
     queue = journal.queue(module.params["toolchain"])
     chosen = [entry for entry in queue if number is None or entry.id == number]
     reasons: dict[int, str] = {}

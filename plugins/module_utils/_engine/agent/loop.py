@@ -225,7 +225,7 @@ class Agent:
             return True
         # Each result gets its chance now; a controller that is down does not hold us up.
         queue = self._duties.journal.queue(self._settings.toolchain_name)
-        return not any(entry.next_try <= time.time() for entry in queue)
+        return all(entry.wait for entry in queue)
 
     def _running(self) -> list[_Performance | _Bootstrap]:
         return [*self._performances, *self._bootstraps]
@@ -485,18 +485,17 @@ class Agent:
             return
         self._deliver_at = math.inf
         journal = self._duties.journal
-        for entry in journal.expire():
+        for entry in journal.expire(self._settings.toolchain_name):
             self._say.error(
                 f"the result of task {entry.title} from {entry.controller} was not delivered in "
                 f"time, after {entry.attempts} attempts: {entry.last_error}; it is kept as "
                 f"number {entry.id}"
             )
         for entry in journal.queue(self._settings.toolchain_name):
-            wait = entry.next_try - time.time()
             if entry.id in self._deliveries:
                 continue
-            if wait > 0:
-                due = now + min(wait, max(0.0, entry.expires - time.time()))
+            if entry.wait:
+                due = now + min(entry.wait, max(entry.left, 1.0))
                 self._deliver_at = min(self._deliver_at, due)
             elif len(self._deliveries) < _DELIVERIES:
                 self._start_delivery(entry.id, entry.title)

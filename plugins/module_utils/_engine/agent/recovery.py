@@ -40,6 +40,8 @@ def recover(host: Host, journal: Journal, suspensions: Suspensions) -> None:
     Raises JournalError.
     """
     sweep(host)
+    for line in journal.set_aside_damaged():
+        host.report(f"error: {line}")
     living = [lease_name(*lease) for lease in host.leases.records().items()]
     for entry in journal.orphans(living, _GRACE):
         settle(journal, entry.id)

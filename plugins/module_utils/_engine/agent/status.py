@@ -12,7 +12,7 @@ import os
 import time
 import typing as t
 
-from ..controller.journal import Entry, Journal
+from ..controller.journal import Journal, Row
 from ..host.host import Host, HostError
 from ..machine.describe import describe_machine
 from ..machine.inventory import enumerate_machines
@@ -85,7 +85,7 @@ def _toolchains(host: Host) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
 
 
-def _running(record: t.Mapping[str, t.Any], entry: Entry | None) -> dict[str, t.Any]:
+def _running(record: t.Mapping[str, t.Any], entry: Row | None) -> dict[str, t.Any]:
     return {
         "id": entry.id if entry else None,
         "what": record["what"],
@@ -98,7 +98,7 @@ def _running(record: t.Mapping[str, t.Any], entry: Entry | None) -> dict[str, t.
     }
 
 
-def _queued(entry: Entry) -> dict[str, t.Any]:
+def _queued(entry: Row) -> dict[str, t.Any]:
     return {
         "id": entry.id,
         "task": entry.title,
@@ -107,12 +107,13 @@ def _queued(entry: Entry) -> dict[str, t.Any]:
         "status": entry.status,
         "attempts": entry.attempts,
         "next_try": entry.next_try,
-        "expires": entry.expires,
+        "received": entry.received,
+        "expires": time.time() + entry.left,
         "last_error": entry.last_error,
     }
 
 
-def _past(entry: Entry) -> dict[str, t.Any]:
+def _past(entry: Row) -> dict[str, t.Any]:
     names = (
         *("id", "name", "version", "toolchain", "machine", "controller", "status", "culprit"),
         *("reason", "state", "phases", "received", "finished", "delivered", "logs"),

@@ -12,12 +12,11 @@ import os
 import random
 import typing as t
 
-from ..formats.manifest.model import ManifestError
 from ..host.host import Host
 from ..host.locks import LockError
 from ..records.result_size import fit
 from .artifacts import Artifact, ArtifactError, repack
-from .journal import Entry, Journal, JournalError
+from .journal import Entry, Journal, JournalError, Row
 from .transport import RESULT_LIMIT, ControllerError, Transport
 
 # Seconds until the next attempt: at first, and at most.
@@ -49,14 +48,16 @@ def _attempt(host: Host, journal: Journal, entry: Entry, transport: Transport) -
     text = ""
     try:
         _upload_artifacts(host, entry, transport)
-        text = fit(entry.request(), entry.size_limit or RESULT_LIMIT)
+        text = fit(journal.request(entry), entry.size_limit or RESULT_LIMIT)
         transport.upload_result(entry.result_url, text)
-    except (ControllerError, ManifestError, OSError) as error:
+    except (ControllerError, JournalError, OSError) as error:
         # Too large for this controller, whatever the usual limit is.
         too_large = isinstance(error, ControllerError) and error.status == 413
         limit = len(text.encode()) // 2 if too_large and text else None
         reason = f"unable to upload result to {entry.result_url}: {error}"
-        journal.failed(entry.id, reason, 0 if limit else pause_after(entry.attempts), limit)
+        journal.failed(
+            entry.id, reason, 0 if limit else pause_after(entry.attempts), size_limit=limit
+        )
         return reason
     journal.delivered(entry.id)
     return None
@@ -64,7 +65,7 @@ def _attempt(host: Host, journal: Journal, entry: Entry, transport: Transport) -
 
 def _upload_artifacts(host: Host, entry: Entry, transport: Transport) -> None:
     """Upload what is there; what the controller refuses does not hold up the result."""
-    if entry.logs is None or entry.result is None:
+    if entry.logs is None:
         return
     try:
         artifacts = repack(os.path.join(entry.logs, "artifacts"), entry.upload_urls.keys())
@@ -93,7 +94,7 @@ def _fields(entry: Entry, artifact: Artifact) -> dict[str, str]:
 
 
 def deliver_all(
-    host: Host, journal: Journal, entries: t.Iterable[Entry], transport: Transport
+    host: Host, journal: Journal, entries: t.Iterable[Row], transport: Transport
 ) -> dict[int, str]:
     """Try once to deliver each of ``entries``; the reasons of those that could not be."""
     reasons = {}
