@@ -27,6 +27,7 @@ import typing as t
 from ..controller.backoff import Patience
 from ..controller.journal import JournalError
 from ..controller.priority import Busy, Priority, questions, victims
+from ..controller.urls import masked
 from ..errors import EngineError, sentence
 from ..host.diagnostics import Diagnostics
 from ..linux.process import Runner
@@ -154,7 +155,9 @@ class Agent:
         self._say.info(f"machines with {settings.cpu} CPUs and {settings.ram} KiB of memory")
         self._say.info(f"accelerator {accelerator.name}: {accelerator.reason}")
         for controller in settings.controllers:
-            self._say.info(f"controller {controller.url}, priority {controller.priority.number}")
+            self._say.info(
+                f"controller {masked(controller.url)}, priority {controller.priority.number}"
+            )
 
     def _signalled(self, number: signal.Signals) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
@@ -438,7 +441,7 @@ class Agent:
             self._interrupt(victim, entry.title)
         place = self._place()
         title = f"task {entry.title} on machine {entry.machine}"
-        self._say.info(f"{title}: accepted from {entry.controller} as number {number}")
+        self._say.info(f"{title}: accepted from {masked(entry.controller)} as number {number}")
 
         self._duties.prepare(place)
 
@@ -487,9 +490,9 @@ class Agent:
         journal = self._duties.journal
         for entry in journal.expire(self._settings.toolchain_name):
             self._say.error(
-                f"the result of task {entry.title} from {entry.controller} was not delivered in "
-                f"time, after {entry.attempts} attempts: {entry.last_error}; it is kept as "
-                f"number {entry.id}"
+                f"the result of task {entry.title} from {masked(entry.controller)} was not "
+                f"delivered in time, after {entry.attempts} attempts: {entry.last_error}; it is "
+                f"kept as number {entry.id}"
             )
         for entry in journal.queue(self._settings.toolchain_name):
             if entry.id in self._deliveries:

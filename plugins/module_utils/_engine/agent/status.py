@@ -13,6 +13,7 @@ import time
 import typing as t
 
 from ..controller.journal import Journal, Row
+from ..controller.urls import masked
 from ..host.host import Host, HostError
 from ..machine.describe import describe_machine
 from ..machine.inventory import enumerate_machines
@@ -55,7 +56,8 @@ def collect(host: Host, journal: Journal, suspensions: Suspensions) -> dict[str,
 
 def _agent(record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     names = ("toolchain", "pid", "since", "controllers", "instance_max", "version", "failed")
-    return {name: record.get(name) for name in names}
+    controllers = [masked(str(url)) for url in record.get("controllers") or []]
+    return {**{name: record.get(name) for name in names}, "controllers": controllers}
 
 
 def _machines(host: Host, records: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
@@ -103,13 +105,13 @@ def _queued(entry: Row) -> dict[str, t.Any]:
         "id": entry.id,
         "task": entry.title,
         "toolchain": entry.toolchain,
-        "controller": entry.controller,
+        "controller": masked(entry.controller),
         "status": entry.status,
         "attempts": entry.attempts,
         "next_try": entry.next_try,
         "received": entry.received,
         "expires": time.time() + entry.left,
-        "last_error": entry.last_error,
+        "last_error": masked(entry.last_error),
     }
 
 
@@ -118,7 +120,8 @@ def _past(entry: Row) -> dict[str, t.Any]:
         *("id", "name", "version", "toolchain", "machine", "controller", "status", "culprit"),
         *("reason", "state", "phases", "received", "finished", "delivered", "logs"),
     )
-    return {name: getattr(entry, name) for name in names}
+    shown = {name: getattr(entry, name) for name in names}
+    return {**shown, "controller": masked(entry.controller)}
 
 
 def render(status: t.Mapping[str, t.Any]) -> str:
