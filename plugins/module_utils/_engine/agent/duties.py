@@ -392,10 +392,9 @@ class Duties:
 
     def deliver(self, entry_id: int) -> dict[str, t.Any]:
         """Try to deliver a result; `error` says in words why that failed, or is None."""
-        try:
-            return {"error": deliver(self.host, self.journal, entry_id, self.transport)}
-        except JournalError as error:
-            return {"error": str(error)}
+        limit = self.settings.upload_limit
+        done = deliver(self.host, self.journal, entry_id, self.transport, limit)
+        return {"error": done.reason if done.outcome == "failed" else None}
 
 
 class TaskLog:
