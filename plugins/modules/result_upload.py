@@ -80,6 +80,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import OptionsError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.delivery import (
+    Delivery,
     deliver_all,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
@@ -95,18 +96,26 @@ def upload(module: AnsibleModule) -> dict[str, t.Any]:
     journal, number = duties.journal, module.params["id"]
     if number is not None and journal.get(number) is None:
         raise HostError(f"id: there is no task {number} in the journal {journal.path}")
-    expired = [] if module.check_mode else [entry.id for entry in journal.expire()]
+    expired = (
+        []
+        if module.check_mode
+        else [entry.id for entry in journal.expire(module.params["toolchain"])]
+    )
     queue = journal.queue(module.params["toolchain"])
     chosen = [entry for entry in queue if number is None or entry.id == number]
-    reasons: dict[int, str] = {}
+    done = {entry.id: Delivery("delivered") for entry in chosen}
     if not module.check_mode:
-        reasons = deliver_all(duties.host, journal, chosen, duties.transport)
-    delivered = [entry.id for entry in chosen if entry.id not in reasons]
+        done = deliver_all(duties.host, journal, chosen, duties.transport)
+    delivered = [number for number, each in done.items() if each.outcome == "delivered"]
     return {
         "changed": bool(delivered or expired),
         "delivered": delivered,
         "expired": expired,
-        "failures": [{"id": number, "msg": msg} for number, msg in reasons.items()],
+        "failures": [
+            {"id": number, "msg": each.reason}
+            for number, each in done.items()
+            if each.outcome != "delivered"
+        ],
     }
 
 

@@ -321,6 +321,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform im
     STARTUP,
     Booking,
     Outcome,
+    book,
     perform,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Limits
@@ -422,7 +423,7 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
 
 
 def perform_task(
-    module: AnsibleModule, host: Host, task: Task, booking: Booking | None
+    module: AnsibleModule, host: Host, task: Task, given: Booking | None
 ) -> tuple[dict[str, t.Any], Outcome | None]:
     """Perform ``task``, or in check mode see that it could be; the result of the module."""
     params = module.params
@@ -445,25 +446,31 @@ def perform_task(
     waits = _argspec.make_waits(module, STARTUP[accelerator.name])
     limit = params["upload_limit"]
     limits = Limits(upload_bytes=limit, total_upload_bytes=limit)
-    outcome = perform(
-        host,
-        task,
-        machine,
-        toolchain,
-        running,
-        waits,
-        limits,
-        logs,
-        files,
-        booking=booking,
-        fake=params["fake"],
+    booking = given or book(
+        host, Journal(os.path.join(host.state, FILE)), task, toolchain.name, logs
     )
-    if booking is not None:
-        booking.journal.describe(
-            booking.entry, culprit=outcome.culprit, reason=outcome.reason, phases=outcome.phases
+    try:
+        outcome = perform(
+            host,
+            task,
+            machine,
+            toolchain,
+            running,
+            waits,
+            limits,
+            logs,
+            files,
+            booking=booking,
+            fake=params["fake"],
         )
+    except (EngineError, Interrupted, OSError) as error:
+        if booking is not None:
+            booking.abort(task, sentence(error))
+        raise
+    if booking is not None:
+        booking.describe(outcome)
     shown = shorten(outcome.result, params["log_tail"])
-    if booking is None:
+    if given is None:
         lay_out_artifacts(host, outcome, logs)
     return {
         **found,

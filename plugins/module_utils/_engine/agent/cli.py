@@ -16,7 +16,7 @@ import sys
 import time
 import typing as t
 
-from ..controller.journal import FILE, Entry, Journal
+from ..controller.journal import FILE, Journal, Row
 from ..errors import EngineError, sentence
 from ..host.diagnostics import Diagnostics
 from ..host.host import HostError
@@ -135,18 +135,18 @@ def _log(site: _Site) -> int:
     return 0
 
 
-def _find(journal: Journal, task: str) -> Entry:
+def _find(journal: Journal, task: str) -> Row:
     """The task of this number, or the last one of this name, with or without its version."""
-    if task.isascii() and task.isdigit():
-        entry = journal.get(int(task))
-        if entry is not None:
-            return entry
-    entries = journal.latest(_NO_LIMIT)
-    for entry in entries:
-        if task in (entry.title, entry.name):
-            return entry
-    known = ", ".join(f"{entry.id} ({entry.title})" for entry in entries[:5]) or "none"
-    raise HostError(f"no task {task} in the journal; the last ones are: {known}")
+    if task.isascii() and task.isdigit() and int(task) < _NO_LIMIT:
+        found: Row | None = journal.get(int(task))
+        if found is not None:
+            return found
+    name, slash, version = task.partition("/")
+    found = journal.find(name, version if slash else None)
+    if found is not None:
+        return found
+    last = ", ".join(f"{row.id} ({row.title})" for row in journal.latest(5)) or "none"
+    raise HostError(f"no task {task} in the journal; the last ones are: {last}")
 
 
 def _suspended(site: _Site) -> int:

@@ -406,10 +406,12 @@ class Duties:
 
     def deliver(self, entry_id: int) -> Delivered:
         """Try once to deliver a result."""
+        limit = self.settings.upload_limit
         try:
-            return Delivered(deliver(self.host, self.journal, entry_id, self.transport))
+            done = deliver(self.host, self.journal, entry_id, self.transport, limit)
         except Exception as error:
             return Delivered(sentence(error), noted=False)
+        return Delivered(done.reason if done.outcome == "failed" else None)
 
 
 class TaskLog:

@@ -20,6 +20,7 @@ import sys
 import time
 import typing as t
 
+from ..controller.urls import masked
 from ..errors import EngineError, sentence
 from ..host.diagnostics import Diagnostics
 from ..linux.process import Runner
@@ -101,7 +102,9 @@ class Agent:
         self._say.info(f"machines with {settings.cpu} CPUs and {settings.ram} KiB of memory")
         self._say.info(f"accelerator {accelerator.name}: {accelerator.reason}")
         for controller in settings.controllers:
-            self._say.info(f"controller {controller.url}, priority {controller.priority.number}")
+            self._say.info(
+                f"controller {masked(controller.url)}, priority {controller.priority.number}"
+            )
 
     def _turn(self, desks: t.Sequence[Desk[t.Any]]) -> None:
         """Let each desk do what is due."""

@@ -53,6 +53,8 @@ def settle_orphans(host: Host, journal: Journal) -> None:
     One that cannot be settled is reported, and does not keep others from being so. Raises
     JournalError if the journal cannot be read.
     """
+    for line in journal.set_aside_damaged():
+        host.report(f"error: {line}")
     living = [lease_name(*lease) for lease in host.leases.records().items()]
     for entry in journal.orphans(living, _GRACE):
         what = f"task {entry.title} on machine {entry.machine}"

@@ -12,7 +12,8 @@ import os
 import time
 import typing as t
 
-from ..controller.journal import Entry, Journal
+from ..controller.journal import Journal, Row
+from ..controller.urls import masked
 from ..host.host import Host, HostError
 from ..machine.describe import describe_machine
 from ..machine.inventory import enumerate_machines
@@ -55,7 +56,8 @@ def collect(host: Host, journal: Journal, suspensions: Suspensions) -> dict[str,
 
 def _agent(record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     names = ("toolchain", "pid", "since", "controllers", "instance_max", "version", "failed")
-    return {name: record.get(name) for name in names}
+    controllers = [masked(str(url)) for url in record.get("controllers") or []]
+    return {**{name: record.get(name) for name in names}, "controllers": controllers}
 
 
 def _machines(host: Host, records: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
@@ -85,7 +87,7 @@ def _toolchains(host: Host) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
 
 
-def _running(record: t.Mapping[str, t.Any], entry: Entry | None) -> dict[str, t.Any]:
+def _running(record: t.Mapping[str, t.Any], entry: Row | None) -> dict[str, t.Any]:
     return {
         "id": entry.id if entry else None,
         "what": record["what"],
@@ -98,26 +100,28 @@ def _running(record: t.Mapping[str, t.Any], entry: Entry | None) -> dict[str, t.
     }
 
 
-def _queued(entry: Entry) -> dict[str, t.Any]:
+def _queued(entry: Row) -> dict[str, t.Any]:
     return {
         "id": entry.id,
         "task": entry.title,
         "toolchain": entry.toolchain,
-        "controller": entry.controller,
+        "controller": masked(entry.controller),
         "status": entry.status,
         "attempts": entry.attempts,
         "next_try": entry.next_try,
-        "expires": entry.expires,
-        "last_error": entry.last_error,
+        "received": entry.received,
+        "expires": time.time() + entry.left,
+        "last_error": masked(entry.last_error),
     }
 
 
-def _past(entry: Entry) -> dict[str, t.Any]:
+def _past(entry: Row) -> dict[str, t.Any]:
     names = (
         *("id", "name", "version", "toolchain", "machine", "controller", "status", "culprit"),
         *("reason", "state", "phases", "received", "finished", "delivered", "logs"),
     )
-    return {name: getattr(entry, name) for name in names}
+    shown = {name: getattr(entry, name) for name in names}
+    return {**shown, "controller": masked(entry.controller)}
 
 
 def render(status: t.Mapping[str, t.Any]) -> str:

@@ -8,60 +8,152 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import typing as t
 
-from ..formats.manifest.model import ManifestError
+from ..errors import EngineError, sentence
 from ..host.host import Host
 from ..host.locks import LockError
+from ..records.exchange import ResultRequest
 from ..records.result_size import fit
-from .artifacts import Artifact, ArtifactError, repack
+from .artifacts import UPLOAD_LIMIT, Artifact, ArtifactError, discard, repack
 from .backoff import pause_after
-from .journal import Entry, Journal, JournalError
+from .journal import Entry, Journal, JournalError, Row
 from .transport import RESULT_LIMIT, ControllerError, Transport
+from .urls import masked
+
+# A controller that hangs up so often while it is sent a result of more bytes than a connection
+# takes unread does not want that many.
+_MOST_RESETS = 2
+_LARGE = 128 << 10
+
+# Answers that refuse a request only for now (RFC 9110, RFC 6585).
+_FOR_NOW = (401, 403, 407, 408, 425, 429)
 
 
-def deliver(host: Host, journal: Journal, entry_id: int, transport: Transport) -> str | None:
-    """Try once to deliver a queued result; None if the controller has it, else the reason.
+@dataclasses.dataclass(frozen=True)
+class Delivery:
+    """What became of an attempt to deliver a result.
 
-    What somebody else is delivering, or has delivered, is none of our business any more.
-    Raises JournalError.
+    - `delivered`: the controller has it
+    - `held`: somebody else is about to deliver it, so that no attempt was made
+    - `failed`: it does not; ``reason`` says why, for people
+
+    The journal has when to try again.
+    """
+
+    outcome: t.Literal["delivered", "held", "failed"]
+    reason: str = ""
+
+
+def deliver(
+    host: Host,
+    journal: Journal,
+    entry_id: int,
+    transport: Transport,
+    upload_limit: int = UPLOAD_LIMIT,
+) -> Delivery:
+    """Try once to deliver a queued result, with at most ``upload_limit`` bytes of artifacts.
+
+    Whatever goes wrong is told by what is returned, and counts as a failed attempt.
     """
     try:
-        with host.lock(f"upload-{entry_id}", f"upload result {entry_id}"):
-            entry = journal.get(entry_id)
-            if entry is None or entry.state != "queued":
-                return None
-            return _attempt(host, journal, entry, transport)
-    except LockError:
-        return None
+        try:
+            with host.lock(f"upload-{entry_id}", f"upload result {entry_id}"):
+                return _deliver(host, journal, entry_id, transport, upload_limit)
+        except LockError as error:
+            journal.postpone(entry_id, pause_after(0))
+            return Delivery("held", str(error))
+    except (EngineError, OSError) as error:
+        # The journal, or the lock's own file. Another attempt would end in the same way.
+        with contextlib.suppress(JournalError):
+            journal.failed(entry_id, sentence(error), pause_after(0))
+        return Delivery("failed", f"unable to deliver result {entry_id}: {sentence(error)}")
 
 
-def _attempt(host: Host, journal: Journal, entry: Entry, transport: Transport) -> str | None:
-    text = ""
+def _deliver(
+    host: Host, journal: Journal, entry_id: int, transport: Transport, upload_limit: int
+) -> Delivery:
     try:
-        _upload_artifacts(host, entry, transport)
-        text = fit(entry.request(), entry.size_limit or RESULT_LIMIT)
-        transport.upload_result(entry.result_url, text)
-    except (ControllerError, ManifestError, OSError) as error:
-        # Too large for this controller, whatever the usual limit is.
-        too_large = isinstance(error, ControllerError) and error.status == 413
-        limit = len(text.encode()) // 2 if too_large and text else None
-        reason = f"unable to upload result to {entry.result_url}: {error}"
-        journal.failed(entry.id, reason, 0 if limit else pause_after(entry.attempts), limit)
-        return reason
+        entry = journal.get(entry_id)
+    except JournalError as error:
+        if error.temporary:
+            raise
+        journal.set_aside(entry_id, str(error))
+        return Delivery("failed", f"{error}; it is set aside")
+    if entry is None or entry.state == "delivered":
+        return Delivery("delivered")
+    if entry.state != "queued":
+        return Delivery("failed", f"the result of task {entry.id} is not queued: {entry.state}")
+    try:
+        request = journal.request(entry)
+    except JournalError as error:
+        if error.temporary:
+            raise
+        journal.set_aside(entry.id, str(error))
+        return Delivery("failed", f"{error}; it is set aside")
+    try:
+        _upload_artifacts(host, entry, transport, upload_limit)
+        _upload_result(journal, entry, request, transport)
+    except Exception as error:
+        # A defect of ours ends here as well: it must not be met again and again without a pause.
+        reason = f"unable to upload result to {masked(entry.result_url)}: {sentence(error)}"
+        hung_up = isinstance(error, _HungUpError)
+        journal.failed(entry.id, reason, pause_after(entry.attempts), reset=hung_up)
+        return Delivery("failed", reason)
     journal.delivered(entry.id)
-    return None
+    if entry.logs is not None:
+        discard(entry.logs)
+    return Delivery("delivered")
 
 
-def _upload_artifacts(host: Host, entry: Entry, transport: Transport) -> None:
-    """Upload what is there; what the controller refuses does not hold up the result."""
-    if entry.logs is None or entry.result is None:
+class _HungUpError(ControllerError):
+    """A controller that hung up while it was sent the result."""
+
+
+def _upload_result(
+    journal: Journal, entry: Entry, request: ResultRequest, transport: Transport
+) -> None:
+    """Upload the result, shortened as long as the controller finds it too large.
+
+    Raises ControllerError, and JournalError.
+    """
+    text = fit(request, entry.size_limit or RESULT_LIMIT)
+    resets = entry.resets
+    while True:
+        size = len(text.encode())
+        try:
+            transport.upload_result(entry.result_url, text)
+            return
+        except ControllerError as error:
+            hung_up = error.reset and size > _LARGE
+            if error.status != 413 and not (hung_up and resets + 1 >= _MOST_RESETS):
+                raise _HungUpError(str(error)) if hung_up else error from error
+            # Too large for this controller, whatever the usual limit is.
+            shorter = fit(request, size // 2)
+            if len(shorter.encode()) >= size:
+                raise
+        text = shorter
+        resets = 0
+        journal.limit(entry.id, size // 2)
+
+
+def _upload_artifacts(host: Host, entry: Entry, transport: Transport, limit: int) -> None:
+    """Upload what is there; what the controller refuses does not hold up the result.
+
+    Raises ControllerError, ArtifactError for a fault of the host, and OSError.
+    """
+    if entry.logs is None or os.path.exists(_refusal(entry.logs)):
         return
     try:
-        artifacts = repack(os.path.join(entry.logs, "artifacts"), entry.upload_urls.keys())
+        artifacts = repack(entry.logs, entry.upload_urls.keys(), limit)
     except ArtifactError as error:
+        if error.temporary:
+            raise
         host.report(f"error: {error}")
+        _touch(_refusal(entry.logs))
         return
     for artifact in artifacts:
         if os.path.exists(artifact.marker):
@@ -70,11 +162,23 @@ def _upload_artifacts(host: Host, entry: Entry, transport: Transport) -> None:
         try:
             transport.upload_artifact(url, _fields(entry, artifact), artifact.path)
         except ControllerError as error:
-            if error.status is None or error.status >= 500:
+            if error.status is None or error.status >= 500 or error.status in _FOR_NOW:
                 raise ControllerError(f"artifact {artifact.instance}: {error}") from error
-            host.report(f"error: unable to upload artifact {artifact.instance} to {url}: {error}")
-        with open(artifact.marker, "w", encoding="utf-8"):
-            pass
+            words = f"unable to upload artifact {artifact.instance} to {masked(url)}: {error}"
+            host.report(f"error: {words}")
+        _touch(artifact.marker)
+        # It would only take the disk twice.
+        os.unlink(artifact.path)
+
+
+def _refusal(logs: str) -> str:
+    """The file that says that the artifacts were refused, so that this is said once."""
+    return os.path.join(logs, "artifacts.refused")
+
+
+def _touch(path: str) -> None:
+    with open(path, "w", encoding="utf-8"):
+        pass
 
 
 def _fields(entry: Entry, artifact: Artifact) -> dict[str, str]:
@@ -85,15 +189,7 @@ def _fields(entry: Entry, artifact: Artifact) -> dict[str, str]:
 
 
 def deliver_all(
-    host: Host, journal: Journal, entries: t.Iterable[Entry], transport: Transport
-) -> dict[int, str]:
-    """Try once to deliver each of ``entries``; the reasons of those that could not be."""
-    reasons = {}
-    for entry in entries:
-        try:
-            reason = deliver(host, journal, entry.id, transport)
-        except JournalError as error:
-            reason = str(error)
-        if reason is not None:
-            reasons[entry.id] = reason
-    return reasons
+    host: Host, journal: Journal, entries: t.Iterable[Row], transport: Transport
+) -> dict[int, Delivery]:
+    """Try once to deliver each of ``entries``; what became of each, by its number."""
+    return {entry.id: deliver(host, journal, entry.id, transport) for entry in entries}

@@ -4,7 +4,7 @@
 
 # This file is private to this collection and may change at any time.
 
-"""The journal: every task that a controller gave, and its result until the controller has it.
+"""The journal: every task of this host, and its result until the controller has it.
 
 A file of SQLite, shared by all agents and plays of a host. Each operation opens it
 anew: connections do not outlive a fork. A change is on disk when its method returns.
@@ -13,7 +13,6 @@ anew: connections do not outlive a fork. A change is on disk when its method ret
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import sqlite3
@@ -26,6 +25,11 @@ from ..records.exchange import ResultRequest, TaskResponse
 from ..records.result import Result
 from ..records.task import Task
 from ..records.values import Status
+from .backoff import LONGEST_PAUSE
+from .entries import STATES, Entry, Row, State, columns, read, text
+from .schema import JournalError, changing, opened, shrink, transaction
+
+__all__ = ["FILE", "Entry", "Journal", "JournalError", "Row", "settle"]
 
 # Under the folder of the host's state.
 FILE = "journal.sqlite"
@@ -33,121 +37,29 @@ FILE = "journal.sqlite"
 # Seconds for which brep waits for a result; then it gives the task to somebody else.
 RESULT_TIMEOUT = 3 * 3600.0
 
-# Results that were delivered or have expired are kept for reading, the last so many.
-_HISTORY = 1000
-# For how long another process may have the file to itself, in seconds.
-_BUSY = 30.0
+# Tasks that are over are kept for reading, the last so many.
+_HISTORY = 10_000
+# Results that have expired are kept with their text, the last so many.
+_EXPIRED_TEXTS = 20
 
-State = t.Literal["running", "queued", "delivered", "expired"]
+# An agent that is up counts its time at least that often, in seconds; what is longer is time
+# in which none was.
+_STEP = 120.0
+# Less is not worth a write.
+_LEAST_STEP = 5.0
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS tasks (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  toolchain TEXT NOT NULL,
-  controller TEXT NOT NULL,
-  session TEXT NOT NULL,
-  answer TEXT,
-  result_url TEXT NOT NULL,
-  upload_urls TEXT NOT NULL,
-  agent_checksum TEXT,
-  task TEXT NOT NULL,
-  name TEXT NOT NULL,
-  version TEXT NOT NULL,
-  machine TEXT NOT NULL,
-  state TEXT NOT NULL,
-  received REAL NOT NULL,
-  expires REAL NOT NULL,
-  owner TEXT,
-  finished REAL,
-  status TEXT,
-  culprit TEXT NOT NULL DEFAULT '',
-  reason TEXT NOT NULL DEFAULT '',
-  phases TEXT NOT NULL DEFAULT '{}',
-  logs TEXT,
-  result TEXT,
-  attempts INTEGER NOT NULL DEFAULT 0,
-  next_try REAL NOT NULL DEFAULT 0,
-  last_error TEXT NOT NULL DEFAULT '',
-  size_limit INTEGER,
-  delivered REAL
-);
-CREATE INDEX IF NOT EXISTS tasks_state ON tasks (state);
-"""
+# The longest words that are kept about a failure.
+_WORDS = 2000
+# A result that a worker handed over before its agent died is not read beyond this, in bytes.
+_ARRIVED_LIMIT = 16 << 20
 
+_OVER = "('delivered', 'expired', 'done', 'damaged')"
 
-class JournalError(EngineError):
-    """The journal cannot be read or written; the text names the file and the reason."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A task in the journal.
-
-    ``controller`` is the URL that was asked, ``answer`` the signature for its challenge
-    as it goes over the wire. Times are seconds since the epoch. ``state``:
-
-    - `running`: accepted, without a result yet
-    - `queued`: there is a result that the controller does not have yet
-    - `delivered`: the controller has acknowledged the result
-    - `expired`: it has not, and does not wait for it any more
-
-    ``owner`` names the lease (Lease.name) of the process that has to do with the task.
-    ``result`` is the result manifest, ``size_limit`` what the controller turned out to
-    take, in bytes.
-    """
-
-    id: int
-    toolchain: str
-    controller: str
-    session: str
-    answer: str | None
-    result_url: str
-    upload_urls: dict[str, str]
-    agent_checksum: str | None
-    task: str
-    name: str
-    version: str
-    machine: str
-    state: State
-    received: float
-    expires: float
-    owner: str | None
-    finished: float | None
-    status: str | None
-    culprit: str
-    reason: str
-    phases: dict[str, float]
-    logs: str | None
-    result: str | None
-    attempts: int
-    next_try: float
-    last_error: str
-    size_limit: int | None
-    delivered: float | None
-
-    @property
-    def title(self) -> str:
-        """The package and its version, for people."""
-        return f"{self.name}/{self.version}"
-
-    def request(self) -> ResultRequest:
-        """What to send to the controller. Raises ManifestError if the journal was tampered with."""
-        if self.result is None:
-            raise AssertionError(f"task {self.id} has no result")
-        return ResultRequest(
-            self.session,
-            Result.parse(self.result, f"journal entry {self.id}"),
-            challenge=None if self.answer is None else decode(self.answer),
-            agent_checksum=self.agent_checksum,
-        )
-
-
-_COLUMNS = ", ".join(field.name for field in dataclasses.fields(Entry))
-_JSON = ("upload_urls", "phases")
+_AnyRow = t.TypeVar("_AnyRow", bound=Row)
 
 
 class Journal:
-    """The journal in the file ``path``, which is made at the first use."""
+    """The journal in the file `path`, which is made at the first use."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -163,189 +75,374 @@ class Journal:
         owner: str | None = None,
         timeout: float = RESULT_TIMEOUT,
     ) -> int:
-        """Note the task of ``response``; the id of its entry.
+        """Note the task of `response`; return the number of its entry.
 
-        ``owner`` is who sees to it until it is performed; ``timeout`` is for how many
-        seconds the controller will want the result.
+        `owner` is who sees to it until it is performed; `timeout` is for how many
+        seconds the controller will want the result. Raises JournalError.
         """
         task = response.task
         if task is None or response.result_url is None:
             raise AssertionError("a response with a session has a task and a result URL")
-        now = time.time()
-        row = {
-            "toolchain": toolchain,
-            "controller": controller,
-            "session": response.session,
-            "answer": answer,
-            "result_url": response.result_url,
-            "upload_urls": json.dumps(dict(response.upload_urls)),
-            "agent_checksum": agent_checksum,
+        return self._insert(
+            task,
+            toolchain=toolchain,
+            controller=controller,
+            session=response.session,
+            answer=answer,
+            result_url=response.result_url,
+            upload_urls=json.dumps(dict(response.upload_urls)),
+            agent_checksum=agent_checksum,
+            owner=owner,
+            lifetime=timeout,
+        )
+
+    def note(
+        self, task: Task, *, toolchain: str, owner: str | None = None, logs: str | None = None
+    ) -> int:
+        """Note a `task` that no controller gave; return the number of its entry.
+
+        Its result is described here, and its text is in its `logs`. Raises JournalError.
+        """
+        return self._insert(
+            task,
+            toolchain=toolchain,
+            controller="",
+            session="",
+            result_url="",
+            upload_urls="{}",
+            owner=owner,
+            logs=logs,
+        )
+
+    def _insert(self, task: Task, **values: t.Any) -> int:
+        now = time.monotonic()
+        values |= {
             "task": task.to_text(),
             "name": task.name,
             "version": task.version,
             "machine": task.machine,
             "state": "running",
-            "owner": owner,
-            "received": now,
-            "expires": now + timeout,
+            "received": time.time(),
+            "noted": now,
+            "counted": now,
         }
-        marks = ", ".join(f":{name}" for name in row)
-        with self._changing() as db:
-            cursor = db.execute(f"INSERT INTO tasks ({', '.join(row)}) VALUES ({marks})", row)
-            self._trim(db)
+        marks = ", ".join(f":{name}" for name in values)
+        with changing(self.path) as db:
+            cursor = db.execute(f"INSERT INTO tasks ({', '.join(values)}) VALUES ({marks})", values)
+            _trim(db)
             return int(cursor.lastrowid or 0)
 
     def own(self, entry: int, owner: str, logs: str) -> None:
-        """Note who performs the task, and where its logs will be."""
+        """Note who performs the task, and where its logs will be. Raises JournalError."""
         self._update(entry, "running", owner=owner, logs=logs)
 
     def store(self, entry: int, result: Result, *, culprit: str = "", reason: str = "") -> bool:
-        """Keep the result of a task that has none yet; whether it had none."""
-        return self._update(
-            entry,
-            "running",
-            state="queued",
-            result=result.for_controller().to_text(),
-            status=str(result.status),
-            culprit=culprit,
-            reason=reason,
-            finished=time.time(),
-        )
+        """Keep the result of a task that has none yet; return whether it had none.
+
+        Raises JournalError.
+        """
+        values = {
+            "status": str(result.status),
+            "culprit": culprit,
+            "reason": _short(reason),
+            "finished": time.time(),
+        }
+        with changing(self.path) as db:
+            asked = db.execute(
+                "SELECT controller = '' FROM tasks WHERE id = ? AND state = 'running'", (entry,)
+            ).fetchone()
+            if asked is None:
+                return False
+            _set(db, entry, "running", state="done" if asked[0] else "queued", **values)
+            if not asked[0]:
+                content = result.for_controller().to_text()
+                db.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", (entry, content))
+            return True
 
     def describe(self, entry: int, *, culprit: str, reason: str, phases: dict[str, float]) -> None:
-        """Add what is known only after the machine is down. Harmless at any time."""
-        self._update(entry, None, culprit=culprit, reason=reason, phases=json.dumps(phases))
+        """Add what is known only after the machine is down. Harmless at any time.
 
-    def failed(self, entry: int, error: str, delay: float, size_limit: int | None = None) -> None:
-        """Note that the result could not be delivered, and to try again after ``delay`` seconds."""
-        with self._changing() as db:
+        Raises JournalError.
+        """
+        words = _short(reason)
+        self._update(entry, None, culprit=culprit, reason=words, phases=json.dumps(phases))
+
+    def failed(
+        self,
+        entry: int,
+        error: str,
+        delay: float,
+        *,
+        size_limit: int | None = None,
+        reset: bool = False,
+    ) -> None:
+        """Note that the result could not be delivered, and to try again after `delay` seconds.
+
+        `reset` says that the controller hung up while it was sent. Raises JournalError.
+        """
+        with changing(self.path) as db:
             db.execute(
                 "UPDATE tasks SET attempts = attempts + 1, next_try = ?, last_error = ?,"
-                " size_limit = coalesce(?, size_limit) WHERE id = ? AND state = 'queued'",
-                (time.time() + delay, error, size_limit, entry),
+                " size_limit = coalesce(?, size_limit), resets = resets + ?"
+                " WHERE id = ? AND state = 'queued'",
+                (_after(delay), _short(error), size_limit, reset, entry),
+            )
+
+    def limit(self, entry: int, size_limit: int) -> None:
+        """Note that the controller takes no more than `size_limit` bytes. Raises JournalError."""
+        self._update(entry, "queued", size_limit=size_limit, resets=0)
+
+    def postpone(self, entry: int, delay: float) -> None:
+        """Try to deliver the result after `delay` seconds at the earliest. Raises JournalError."""
+        with changing(self.path) as db:
+            db.execute(
+                "UPDATE tasks SET next_try = max(next_try, ?) WHERE id = ? AND state = 'queued'",
+                (_after(delay), entry),
             )
 
     def delivered(self, entry: int) -> None:
-        """Note that the controller has acknowledged the result."""
-        self._update(
-            entry, "queued", state="delivered", delivered=time.time(), last_error="", answer=None
-        )
+        """Note that the controller has acknowledged the result, whose text goes then.
 
-    def expire(self) -> list[Entry]:
-        """Give up the results that nobody waits for any more; which those were."""
-        old = self._select("state = 'queued' AND expires < ?", (time.time(),))
-        return [entry for entry in old if self._update(entry.id, "queued", state="expired")]
-
-    def orphans(self, owners: t.Collection[str], grace: float) -> list[Entry]:
-        """Running tasks of which none of ``owners`` is the owner.
-
-        One that has no owner yet may still get one for ``grace`` seconds.
+        Raises JournalError.
         """
-        running = self._select("state = 'running'")
-        limit = time.time() - grace
+        with opened(self.path) as db:
+            self._finish(db, entry, "delivered", delivered=time.time(), last_error="", answer=None)
+            shrink(db)
+
+    def set_aside(self, entry: int, reason: str) -> None:
+        """Never look at an entry again that cannot be used. Raises JournalError."""
+        with opened(self.path) as db:
+            _set(db, entry, None, state="damaged", reason=_short(reason))
+
+    def set_aside_damaged(self) -> list[str]:
+        """Set the entries aside that cannot be read; return a line for each.
+
+        Raises JournalError.
+        """
+        known = ", ".join(f"'{state}'" for state in STATES)
+        condition = f"state IN ('running', 'queued') OR state IS NULL OR state NOT IN ({known})"
+        lines = []
+        for row, odd in self._select(Entry, f"{condition} ORDER BY id"):
+            if odd:
+                self.set_aside(row.id, odd)
+                lines.append(f"task {row.id} in the journal {self.path} is set aside: {odd}")
+        return lines
+
+    def expire(self, toolchain: str | None = None) -> list[Row]:
+        """Give up the results that nobody waits for any more; return which those were.
+
+        Of one toolchain, or of all. The time since the last call counts as time in which an
+        agent was up, unless it is longer than an agent would have let pass. Raises JournalError.
+        """
+        if not os.path.exists(self.path):
+            return []
+        condition, values = _of(toolchain)
+        with opened(self.path) as db:
+            _count(db, condition, values)
+            old = self._sound(
+                Row,
+                f"state = 'queued' AND uptime >= lifetime{condition} ORDER BY id",
+                values,
+                db,
+            )
+            expired = [row for row in old if self._finish(db, row.id, "expired")]
+            if expired:
+                shrink(db)
+        return expired
+
+    def _finish(self, db: sqlite3.Connection, entry: int, state: State, **values: t.Any) -> bool:
+        """Take an entry out of the queue; return whether it was there."""
+        with transaction(db):
+            done = _set(db, entry, "queued", state=state, **values)
+            db.execute(
+                "DELETE FROM results WHERE id NOT IN (SELECT id FROM tasks WHERE state = 'queued')"
+                " AND id NOT IN (SELECT id FROM tasks WHERE state = 'expired'"
+                " ORDER BY id DESC LIMIT ?)",
+                (_EXPIRED_TEXTS,),
+            )
+        return done
+
+    def orphans(self, owners: t.Collection[str], grace: float) -> list[Row]:
+        """Return the running tasks of which none of `owners` is the owner.
+
+        One that has no owner yet may still get one for `grace` seconds. Raises JournalError.
+        """
         return [
-            entry
-            for entry in running
-            if (entry.owner not in owners if entry.owner else entry.received < limit)
+            row
+            for row in self._sound(Row, "state = 'running' ORDER BY id")
+            if (row.owner not in owners if row.owner else row.age > grace)
         ]
 
-    def queue(self, toolchain: str | None = None) -> list[Entry]:
-        """The results that wait to be delivered, the oldest first; of one toolchain, or all."""
-        if toolchain is None:
-            return self._select("state = 'queued'")
-        return self._select("state = 'queued' AND toolchain = ?", (toolchain,))
+    def queue(self, toolchain: str | None = None) -> list[Row]:
+        """Return the results that wait to be delivered, the oldest first.
+
+        Of one toolchain, or of all. Raises JournalError.
+        """
+        condition, values = _of(toolchain)
+        return self._sound(Row, f"state = 'queued'{condition} ORDER BY id", values)
+
+    def latest(self, count: int) -> list[Row]:
+        """Return the last entries, the newest first. Raises JournalError."""
+        return [row for row, _odd in self._select(Row, "1 ORDER BY id DESC LIMIT ?", (count,))]
+
+    def find(self, name: str, version: str | None = None) -> Row | None:
+        """Return the last task of a package, of one version or of any. Raises JournalError."""
+        found = self._select(
+            Row,
+            "name = ? AND version = coalesce(?, version) ORDER BY id DESC LIMIT 1",
+            (name, version),
+        )
+        return found[0][0] if found else None
 
     def get(self, entry: int) -> Entry | None:
-        """One entry; None if there is none of that id."""
-        found = self._select("id = ?", (entry,))
-        return found[0] if found else None
+        """Return one entry; None if there is none of that number.
 
-    def latest(self, count: int) -> list[Entry]:
-        """The last entries, the newest first."""
-        return self._select("1 ORDER BY id DESC LIMIT ?", (count,))
+        Raises JournalError, for one that is damaged as well.
+        """
+        for found, odd in self._select(Entry, "id = ?", (entry,)):
+            if odd:
+                raise JournalError(
+                    f"task {entry} in the journal {self.path} is damaged: {odd}", temporary=False
+                )
+            return found
+        return None
+
+    def result(self, entry: int) -> str | None:
+        """Return the text of a result that is kept; None if there is none.
+
+        Raises JournalError.
+        """
+        if not os.path.exists(self.path):
+            return None
+        with opened(self.path) as db:
+            row = db.execute("SELECT text FROM results WHERE id = ?", (entry,)).fetchone()
+        try:
+            return text(row[0]) if row else None
+        except ValueError as error:
+            raise JournalError(
+                f"the result of task {entry} in the journal {self.path} is damaged",
+                temporary=False,
+            ) from error
+
+    def request(self, entry: Entry) -> ResultRequest:
+        """Return what to send to the controller.
+
+        Raises JournalError: for good (not `temporary`) if what is kept of it is damaged.
+        """
+        content = self.result(entry.id)
+        try:
+            if content is None:
+                raise ValueError("it is gone")
+            return ResultRequest(
+                entry.session,
+                Result.parse(content, f"journal entry {entry.id}"),
+                challenge=None if entry.answer is None else decode(entry.answer),
+                agent_checksum=entry.agent_checksum,
+            )
+        except (EngineError, ValueError) as error:
+            raise JournalError(
+                f"the result of task {entry.id} in the journal {self.path} cannot be read: {error}",
+                temporary=False,
+            ) from error
 
     def check(self) -> None:
         """Raise JournalError if a task could not be noted: better before it is asked for."""
-        with self._changing() as db:
-            db.execute("PRAGMA user_version = 1")
+        with changing(self.path) as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            db.execute(f"PRAGMA user_version = {int(version)}")
 
-    def _select(self, condition: str, values: tuple[t.Any, ...] = ()) -> list[Entry]:
-        if "ORDER BY" not in condition:
-            condition += " ORDER BY id"
+    def _sound(
+        self,
+        kind: type[_AnyRow],
+        condition: str,
+        values: tuple[t.Any, ...] = (),
+        db: sqlite3.Connection | None = None,
+    ) -> list[_AnyRow]:
+        """Return the rows that are not damaged; set_aside_damaged() tells of the others."""
+        return [row for row, odd in self._select(kind, condition, values, db) if not odd]
+
+    def _select(
+        self,
+        kind: type[_AnyRow],
+        condition: str,
+        values: tuple[t.Any, ...] = (),
+        db: sqlite3.Connection | None = None,
+    ) -> list[tuple[_AnyRow, str]]:
+        query = f"SELECT {columns(kind)} FROM tasks WHERE {condition}"
+        if db is not None:
+            return [read(kind, row) for row in db.execute(query, values)]
         if not os.path.exists(self.path):
             return []
-        with self._opened() as db:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM tasks WHERE {condition}", values).fetchall()
-        return [_entry(row) for row in rows]
+        with opened(self.path) as own:
+            return [read(kind, row) for row in own.execute(query, values)]
 
     def _update(self, entry: int, former: State | None, **values: t.Any) -> bool:
-        """Change an entry, if its state is ``former``; whether it was."""
-        changes = ", ".join(f"{name} = :{name}" for name in values)
-        condition = "id = :_id" + (" AND state = :_former" if former else "")
-        with self._changing() as db:
-            cursor = db.execute(
-                f"UPDATE tasks SET {changes} WHERE {condition}",
-                {**values, "_id": entry, "_former": former},
-            )
-            return cursor.rowcount > 0
+        """Change an entry, if its state is `former`; return whether it was."""
+        with changing(self.path) as db:
+            return _set(db, entry, former, **values)
 
-    @staticmethod
-    def _trim(db: sqlite3.Connection) -> None:
+
+def _set(db: sqlite3.Connection, entry: int, former: State | None, **values: t.Any) -> bool:
+    changes = ", ".join(f"{name} = :{name}" for name in values)
+    condition = "id = :_id" + (" AND state = :_former" if former else "")
+    cursor = db.execute(
+        f"UPDATE tasks SET {changes} WHERE {condition}",
+        {**values, "_id": entry, "_former": former},
+    )
+    return cursor.rowcount > 0
+
+
+def _of(toolchain: str | None) -> tuple[str, tuple[str, ...]]:
+    return ("", ()) if toolchain is None else (" AND toolchain = ?", (toolchain,))
+
+
+def _count(db: sqlite3.Connection, condition: str, values: tuple[str, ...]) -> None:
+    """Add the time since the last call to the entries that are not over yet."""
+    now = time.monotonic()
+    due = f"state IN ('running', 'queued') AND abs(? - counted) >= ?{condition}"
+    chosen = (now, _LEAST_STEP, *values)
+    if db.execute(f"SELECT 1 FROM tasks WHERE {due} LIMIT 1", chosen).fetchone():
+        # A moment that lies ahead is one before the host was booted.
         db.execute(
-            "DELETE FROM tasks WHERE state IN ('delivered', 'expired') AND id <="
-            " (SELECT max(id) FROM tasks) - ?",
-            (_HISTORY,),
+            "UPDATE tasks SET uptime = uptime + max(0, min(? - counted, ?)), counted = ?"
+            f" WHERE {due}",
+            (now, _STEP, now, *chosen),
         )
 
-    @contextlib.contextmanager
-    def _opened(self) -> t.Iterator[sqlite3.Connection]:
-        try:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            if not os.path.exists(self.path):
-                # Sessions and signatures are nobody else's business.
-                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            db = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
-            try:
-                db.execute("PRAGMA synchronous = EXTRA")
-                db.executescript(_SCHEMA)
-                yield db
-            finally:
-                db.close()
-        except (sqlite3.Error, OSError) as error:
-            raise JournalError(f"the journal {self.path} cannot be used: {error}") from error
 
-    @contextlib.contextmanager
-    def _changing(self) -> t.Iterator[sqlite3.Connection]:
-        with self._opened() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                # A full disk has rolled it back already.
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
+def _trim(db: sqlite3.Connection) -> None:
+    db.execute(
+        f"DELETE FROM tasks WHERE state IN {_OVER} AND id <= (SELECT max(id) FROM tasks) - ?",
+        (_HISTORY,),
+    )
 
 
-def _entry(row: tuple[t.Any, ...]) -> Entry:
-    names = [field.name for field in dataclasses.fields(Entry)]
-    values = dict(zip(names, row, strict=True))
-    values |= {name: json.loads(values[name]) for name in _JSON}
-    return Entry(**values)
+def _after(delay: float) -> float:
+    return time.time() + min(delay, LONGEST_PAUSE)
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= _WORDS else f"{words[:_WORDS]}…"
 
 
 def settle(journal: Journal, entry: int, delivered: str | None = None) -> None:
     """See to it that a task whose performer is gone has a result.
 
-    ``delivered`` is the file in which a result may have arrived; without a usable one
+    `delivered` is the file in which a result may have arrived; without a usable one
     the task is aborted: older controllers do not know interrupted ones. Nothing
-    happens if it has a result already.
+    happens if it has a result already. One that cannot be read is set aside. Raises
+    JournalError.
     """
-    found = journal.get(entry)
-    if found is None or found.state != "running":
+    try:
+        found = journal.get(entry)
+        if found is None or found.state != "running":
+            return
+        task = Task.parse(found.task, f"journal entry {entry}")
+    except (EngineError, ValueError) as error:
+        if isinstance(error, JournalError) and error.temporary:
+            raise
+        journal.set_aside(entry, str(error))
         return
-    task = Task.parse(found.task, f"journal entry {entry}")
     result = _arrived(delivered, task) if delivered else None
     if result is not None:
         journal.store(entry, result, culprit="none" if result.status < Status.ERROR else "task")
@@ -355,9 +452,12 @@ def settle(journal: Journal, entry: int, delivered: str | None = None) -> None:
 
 
 def _arrived(path: str, task: Task) -> Result | None:
-    """The result of ``task`` in the file ``path``, if there is a usable one."""
-    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
-        result = Result.parse(file.read(), path).identified(task)
+    """Return the result of `task` in the file `path`, if there is a usable one."""
+    with contextlib.suppress(OSError, ValueError, RecursionError), open(path, "rb") as file:
+        data = file.read(_ARRIVED_LIMIT + 1)
+        if len(data) > _ARRIVED_LIMIT:
+            return None
+        result = Result.parse(data, path).identified(task)
         if (result.name, result.version) == (task.name, task.version):
             return result
     return None

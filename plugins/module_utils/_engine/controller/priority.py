@@ -25,6 +25,7 @@ import typing as t
 import urllib.parse
 
 from ..errors import EngineError
+from .urls import masked
 
 _FORM = re.compile(r"(?:([0-9]+)=)?(.*)", re.DOTALL)
 _MOST = 19999
@@ -95,7 +96,9 @@ def check_http_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable or any(ord(char) <= 32 for char in url):
-        raise ControllerUrlError(f"{url!r} is not a URL of the form http[s]://HOST[:PORT]/...")
+        raise ControllerUrlError(
+            f"{masked(url)!r} is not a URL of the form http[s]://HOST[:PORT]/..."
+        )
     return url
 
 

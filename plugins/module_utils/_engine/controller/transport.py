@@ -12,12 +12,8 @@ which bbot uses, a redirection of any kind but 303 keeps the method and the body
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
-import signal
 import socket
-import types
 import typing as t
 import urllib.parse
 
@@ -25,11 +21,14 @@ from ..errors import EngineError
 from ..formats.manifest.model import ManifestError
 from ..records.exchange import TaskRequest, TaskResponse
 from ..release import VERSION
+from .connection import Deadline, pools
+from .form import Form
 from .priority import ControllerUrlError, check_http_url
+from .urls import masked
 
 try:
     import requests
-    from urllib3.exceptions import HTTPError as TransportError
+    from requests.adapters import HTTPAdapter
 except ImportError:
     requests = None  # type: ignore[assignment]
 
@@ -46,18 +45,16 @@ _REDIRECTIONS = 10
 class ControllerError(EngineError):
     """A controller that cannot be reached, refuses, or answers nonsense.
 
-    ``status`` is that of the HTTP answer if there was one.
+    ``status`` is that of the HTTP answer if there was one. ``reset`` says that it hung up
+    while it was sent something.
     """
 
     culprit = "controller"
 
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, status: int | None = None, *, reset: bool = False) -> None:
+        super().__init__(masked(message))
         self.status = status
-
-
-class _TooLate(BaseException):
-    """The time is over; passes through everybody's ``except Exception``."""
+        self.reset = reset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,59 +83,76 @@ class Transport:
                 f"offer fewer than {len(request.machines)} machines"
             )
         answer = self._post(url, body, {"Content-Type": "text/manifest"}, limit=_ANSWER_LIMIT)
-        response = TaskResponse.parse(answer, url)
+        response = TaskResponse.parse(answer, masked(url))
         for each in (response.result_url, *response.upload_urls.values()):
             if each is not None:
                 try:
                     check_http_url(each)
                 except ControllerUrlError as error:
                     raise ControllerError(f"the answer refers to no usable URL: {error}") from error
+                if _is_safe(url) and not _is_safe(each):
+                    raise ControllerError(f"the answer refers from https to {each}")
         return response
 
     def upload_result(self, url: str, text: str) -> None:
-        """Hand the result request ``text`` to ``url``. Raises ControllerError."""
-        self._post(url, text.encode(), {"Content-Type": "text/manifest"})
+        """Hand the result request ``text`` to ``url``. Raises ControllerError.
+
+        Only what the controller itself can have said is an acknowledgement: a page for people
+        is none, such as a proxy's that wants somebody to log in.
+        """
+        self._post(url, text.encode(), {"Content-Type": "text/manifest"}, page=False)
 
     def upload_artifact(self, url: str, fields: t.Mapping[str, str], archive: str) -> None:
         """Upload the file ``archive`` and ``fields`` to ``url``, as a form.
 
-        Raises ControllerError, and OSError if the file cannot be read.
+        Raises ControllerError, as upload_result() does, and OSError if the file cannot be read.
         """
-        _check_library()
-        with open(archive, "rb") as file:
-            name = os.path.basename(archive)
-            form = requests.Request(
-                "POST", url, data=dict(fields), files={"archive": (name, file.read())}
-            ).prepare()
-        if not isinstance(form.body, bytes):
-            raise AssertionError("a form is made of bytes")
-        self._post(url, form.body, {"Content-Type": form.headers["Content-Type"]})
+        form = Form(fields, "archive", archive)
+        self._post(url, form, {"Content-Type": form.content_type}, page=False)
 
     def _post(
-        self, url: str, body: bytes, headers: dict[str, str], *, limit: int = _WORDS_LIMIT
+        self,
+        url: str,
+        body: bytes | Form,
+        headers: dict[str, str],
+        *,
+        limit: int = _WORDS_LIMIT,
+        page: bool = True,
     ) -> bytes:
-        """The body of a successful answer, of at most ``limit`` bytes where it matters."""
-        _check_library()
-        try:
-            with _limited(self.request_timeout):
-                for _dummy in range(_REDIRECTIONS):
-                    with self._send(url, body, headers) as answer:
-                        target = _redirection(url, answer)
-                        if target is None:
-                            return _judge(answer, limit)
-                    url = target
-                raise ControllerError(f"it redirects more than {_REDIRECTIONS} times")
-        except _TooLate:
-            raise ControllerError(
-                f"there was no complete answer within {self.request_timeout:g} s"
-            ) from None
-        except (requests.RequestException, TransportError, OSError, ValueError) as error:
-            raise ControllerError(_words(error)) from error
+        """The body of a successful answer, of at most ``limit`` bytes where it matters.
 
-    def _send(self, url: str, body: bytes, headers: dict[str, str]) -> requests.Response:
-        return requests.post(
+        ``page`` says whether it may be HTML. Raises ControllerError for whatever goes wrong.
+        """
+        _check_library()
+        with Deadline(self.request_timeout) as deadline:
+            try:
+                with requests.Session() as session:
+                    _mount(session, deadline)
+                    for _dummy in range(_REDIRECTIONS):
+                        with self._send(session, url, body, headers) as answer:
+                            target = _redirection(url, answer)
+                            if target is None:
+                                content = _judge(answer, limit, page)
+                                if not deadline.expired:
+                                    return content
+                                break
+                        url = target
+                if not deadline.expired:
+                    raise ControllerError(f"it redirects more than {_REDIRECTIONS} times")
+            except Exception as error:
+                if not deadline.expired:
+                    if isinstance(error, ControllerError):
+                        raise
+                    # There is hardly an exception that a strange answer does not cause.
+                    raise ControllerError(_words(error, url), reset=_is_reset(error)) from error
+        raise ControllerError(f"there was no complete answer within {self.request_timeout:g} s")
+
+    def _send(
+        self, session: requests.Session, url: str, body: bytes | Form, headers: dict[str, str]
+    ) -> requests.Response:
+        return session.post(
             url,
-            data=body,
+            data=t.cast(t.Any, body),
             headers={
                 **headers,
                 "User-Agent": f"bbot-agent/{VERSION}",
@@ -160,20 +174,27 @@ def _check_library() -> None:
         raise ControllerError("this Python has no requests; install the package python3-requests")
 
 
-@contextlib.contextmanager
-def _limited(seconds: float) -> t.Iterator[None]:
-    """Raise _TooLate in this, the main, thread when the time is over, whatever it waits for."""
+def _mount(session: requests.Session, deadline: Deadline) -> None:
+    """Have ``session`` use our connections, by a proxy as well."""
 
-    def expire(_number: int, _frame: types.FrameType | None) -> t.NoReturn:
-        raise _TooLate
+    class Adapter(HTTPAdapter):
+        """The same with other connections."""
 
-    former = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+        def init_poolmanager(self, *args: t.Any, **more: t.Any) -> None:
+            super().init_poolmanager(*args, **more)
+            self.poolmanager.pool_classes_by_scheme = pools(deadline)
+
+        def proxy_manager_for(self, proxy: str, **more: t.Any) -> t.Any:
+            manager = super().proxy_manager_for(proxy, **more)
+            manager.pool_classes_by_scheme = pools(deadline)
+            return manager
+
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, Adapter())
+
+
+def _is_safe(url: str) -> bool:
+    return urllib.parse.urlsplit(url).scheme == "https"
 
 
 def _redirection(url: str, answer: requests.Response) -> str | None:
@@ -188,13 +209,16 @@ def _redirection(url: str, answer: requests.Response) -> str | None:
         raise ControllerError(
             f"it redirects to no usable URL: {error}", answer.status_code
         ) from error
-    if url.startswith("https:") and not target.startswith("https:"):
+    if _is_safe(url) and not _is_safe(target):
         raise ControllerError(f"it redirects from https to {target}", answer.status_code)
     return target
 
 
-def _judge(answer: requests.Response, limit: int) -> bytes:
-    """The body of ``answer``; ControllerError if it is a refusal, too long or cut short."""
+def _judge(answer: requests.Response, limit: int, page: bool) -> bytes:
+    """The body of ``answer``; ControllerError if it is a refusal, too long or cut short.
+
+    HTML is a refusal, too, unless it may be a ``page``.
+    """
     good = 200 <= answer.status_code < 300
     body = bytearray()
     for piece in answer.raw.stream(16384, decode_content=False):
@@ -209,6 +233,8 @@ def _judge(answer: requests.Response, limit: int) -> bytes:
             raise ControllerError(
                 f"the answer ended after {len(body)} of {told} bytes", answer.status_code
             )
+    if good and not page and _is_page(answer.headers.get("Content-Type", ""), bytes(body)):
+        raise ControllerError("it answered with a page of HTML instead of an acknowledgement")
     if good:
         return bytes(body)
     words = " ".join(bytes(body[:_WORDS_LIMIT]).decode("utf-8", "replace").split())
@@ -218,8 +244,20 @@ def _judge(answer: requests.Response, limit: int) -> bytes:
     raise ControllerError(f"HTTP {status}{': ' if shown else ''}{shown}", answer.status_code)
 
 
-def _words(error: BaseException) -> str:
-    """What went wrong, in one line: the innermost cause is the one that means something."""
+def _is_page(content_type: str, body: bytes) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    start = body.lstrip()[:14].lower()
+    pages = ("text/html", "application/xhtml+xml")
+    return bool(start) and (kind in pages or start.startswith((b"<!doctype html", b"<html")))
+
+
+def _is_reset(error: BaseException) -> bool:
+    """Whether the controller hung up before it answered."""
+    return isinstance(_innermost(error), (ConnectionResetError, BrokenPipeError))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The cause of all causes."""
     seen = {id(error)}
     while True:
         reasons = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args]
@@ -230,14 +268,21 @@ def _words(error: BaseException) -> str:
             break
         seen.add(id(inner))
         error = inner
+    return error
+
+
+def _words(error: BaseException, url: str) -> str:
+    """What went wrong, in one line: the innermost cause is the one that means something."""
+    error = _innermost(error)
     if isinstance(error, socket.gaierror):
         return f"the host cannot be found: {error.strerror}"
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(str(words).split())[:_WORDS_LIMIT] or type(error).__name__
+    words = masked(" ".join(str(words).split()).replace(url, masked(url)))
+    return words[:_WORDS_LIMIT] or type(error).__name__
 
 
 def explain(error: Exception, url: str) -> str:
     """The line for a controller that gave no task."""
     if isinstance(error, ManifestError):
         return f"invalid task response manifest: {error}"
-    return f"unable to request task from {url}: {error}"
+    return f"unable to request task from {masked(url)}: {error}"

@@ -49,10 +49,14 @@ _STORE_PAUSE, _STORE_PAUSE_MOST = 1.0, 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Booking:
-    """A task that a controller gave: its ``entry`` in the ``journal``."""
+    """The ``entry`` of a task in the ``journal``.
+
+    ``awaited`` says whether a controller waits for its result, which must not be lost then.
+    """
 
     journal: Journal
     entry: int
+    awaited: bool = True
 
     def abort(self, task: Task, reason: str) -> None:
         """Give the task the result of an aborted one, for the host's sake, if it has none yet.
@@ -62,6 +66,26 @@ class Booking:
         with contextlib.suppress(JournalError):
             result = Result.for_task(task)
             self.journal.store(self.entry, result, culprit="host", reason=reason)
+
+    def describe(self, outcome: Outcome) -> None:
+        """Add what is known only after the machine is down; a failure does not matter."""
+        with contextlib.suppress(JournalError):
+            self.journal.describe(
+                self.entry, culprit=outcome.culprit, reason=outcome.reason, phases=outcome.phases
+            )
+
+
+def book(host: Host, journal: Journal, task: Task, toolchain: str, logs: str) -> Booking | None:
+    """Note in the ``journal`` that ``task`` is performed for this host's own people.
+
+    It is performed all the same, with a warning, if that cannot be done.
+    """
+    try:
+        number = journal.note(task, toolchain=toolchain, logs=logs)
+    except JournalError as error:
+        host.report(f"warning: the task is not in the list of tasks: {error}")
+        return None
+    return Booking(journal, number, awaited=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +149,8 @@ def perform(
         get, put = os.path.join(folder, "get"), os.path.join(folder, "put")
         delivery = Delivery(task, os.path.join(put, "manifest"))
         if booking is not None:
-            own.note(journal=[booking.journal.path, booking.entry], delivery=delivery.path)
+            if booking.awaited:
+                own.note(journal=[booking.journal.path, booking.entry], delivery=delivery.path)
             booking.journal.own(booking.entry, own.name, logs)
         os.makedirs(get)
         os.makedirs(put)
@@ -305,6 +330,9 @@ class _Keeper:
                 self._kept = True
                 return
             except JournalError as error:
+                if not self._booking.awaited:
+                    self._host.report(f"warning: {error}")
+                    return
                 self._host.report(f"error: {error}; trying again in {pause:g} s")
             until = time.monotonic() + pause
             while time.monotonic() < until:

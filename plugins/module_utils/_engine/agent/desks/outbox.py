@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import time
 
 from ...controller.backoff import FIRST_PAUSE, LONGEST_PAUSE, SHORTEST_PAUSE, Backoff
-from ...controller.journal import Entry
+from ...controller.entries import Row
+from ...controller.urls import masked
 from ...errors import sentence
 from ..job import CancelToken, Job, JobError
 from ..outcomes import Delivered
@@ -55,11 +55,11 @@ class OutboxDesk(Desk[_Delivery]):
         self._next = now + _INTERVAL
         state = self.state
         journal = state.duties.journal
-        for entry in journal.expire():
+        for entry in journal.expire(state.settings.toolchain_name):
             state.say.error(
-                f"the result of task {entry.title} from {entry.controller} was not delivered in "
-                f"time, after {entry.attempts} attempts: {entry.last_error}; it is kept as "
-                f"number {entry.id}"
+                f"the result of task {entry.title} from {masked(entry.controller)} was not "
+                f"delivered in time, after {entry.attempts} attempts: {entry.last_error}; it is "
+                f"kept as number {entry.id}"
             )
         queue = journal.queue(state.settings.toolchain_name)
         self._forget({entry.id for entry in queue})
@@ -78,14 +78,10 @@ class OutboxDesk(Desk[_Delivery]):
                     self._undelivered(entry.id, _title(entry), sentence(error))
                     self._next = min(self._next, self._time_of(entry, now))
 
-    def _time_of(self, entry: Entry, now: float) -> float:
-        """Return when to try to deliver `entry`."""
-        wait = 0.0
-        # Whoever wrote into the journal.
-        if isinstance(entry.next_try, int | float):
-            wait = entry.next_try - time.time()
-        if not wait <= LONGEST_PAUSE:
-            wait = 0.0
+    def _time_of(self, entry: Row, now: float) -> float:
+        """Return when to try to deliver `entry`, or to look whether it has expired."""
+        # The last attempt is made before the end, and the end is told a second after it.
+        wait = min(entry.wait, max(entry.left, SHORTEST_PAUSE))
         floor = self._tried.get(entry.id, -math.inf) + SHORTEST_PAUSE
         return max(now + wait, floor, self._failures.until(entry.id))
 
@@ -93,7 +89,7 @@ class OutboxDesk(Desk[_Delivery]):
         self._failures.keep(queued)
         self._tried = {entry: at for entry, at in self._tried.items() if entry in queued}
 
-    def _begin(self, entry: Entry) -> None:
+    def _begin(self, entry: Row) -> None:
         state, number = self.state, entry.id
 
         def work(_token: CancelToken) -> Delivered:
@@ -148,5 +144,5 @@ class OutboxDesk(Desk[_Delivery]):
         job.deadline = deadline - STOPPING + LAST_WORDS
 
 
-def _title(entry: Entry) -> str:
+def _title(entry: Row) -> str:
     return f"delivery of the result of {entry.title}"

@@ -12,6 +12,7 @@ import dataclasses
 from ...controller.backoff import Backoff
 from ...controller.journal import Entry, JournalError, settle
 from ...controller.priority import Busy, victims
+from ...controller.urls import masked
 from ...errors import EngineError, sentence
 from ...records.result import Result
 from ...records.task import Task
@@ -73,7 +74,7 @@ class TasksDesk(Desk[_Performance]):
             self._interrupt(victim, entry.title)
         place = state.lowest_place()
         title = f"task {entry.title} on machine {entry.machine}"
-        state.say.info(f"{title}: accepted from {entry.controller} as number {entry.id}")
+        state.say.info(f"{title}: accepted from {masked(entry.controller)} as number {entry.id}")
         state.duties.prepare(place)
         found: Entry = entry
 
