@@ -19,6 +19,8 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import 
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
     compare,
+    enumerate_machines,
+    find_machine,
     read_machine,
     resolve,
 )
@@ -198,7 +200,9 @@ def test_a_toolchain_of_no_use(host: Host, text: str, words: str) -> None:
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", ".x-1", "a/b", "/x", "x\n"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", ".x-1", "a/b", "/x", "x\n", "stage-20261128-1", "a-b", "1.0", "_x"]
+)
 def test_a_name_that_is_none(host: Host, name: str) -> None:
     with pytest.raises(HostError, match="cannot be a toolchain's name"):
         load_toolchain(host, name)
@@ -209,3 +213,49 @@ def test_a_toolchain_that_is_not_there(host: Host) -> None:
         load_toolchain(host, "y")
     with pytest.raises(HostError, match="no toolchain x in"):
         load_toolchain(host, "x")
+
+
+def install(host: Host, volume: str, folder: str, name: str) -> None:
+    """Install revision 1.1 of a machine called ``name`` in ``folder``."""
+    place = Path(host.machines, volume, folder)
+    (place / f"{folder}-1.1").mkdir(parents=True)
+    text = f": 1\nid: {name}-1\nname: {name}\nsummary: x\ntype: kvm\n"
+    (place / f"{folder}-1.1" / "manifest").write_text(text)
+    (place / f"{folder}-1").symlink_to(f"{folder}-1.1")
+
+
+@pytest.fixture
+def machines_host(tmp_path: Path) -> Host:
+    return Host(
+        run=t.cast("t.Any", None),
+        storage=Btrfs(),
+        machines=str(tmp_path / "machines"),
+        tftp=str(tmp_path),
+        state=str(tmp_path / "state"),
+    )
+
+
+def test_the_name_in_the_manifest_is_the_name_of_the_machine(machines_host: Host) -> None:
+    install(machines_host, "default", "debian", "linux_debian_12-gcc_13")
+    bare = Toolchain("t", "t-1", report({}), "/t")
+    (found,) = enumerate_machines(machines_host, bare)
+    assert (found.name, found.folder) == ("linux_debian_12-gcc_13", "debian")
+    assert found.bootstrapped_path.endswith("/debian/debian-t")
+    assert found.state == "missing"
+    assert find_machine([found], "linux_debian_12-gcc_13") is found
+    with pytest.raises(HostError, match="no machine debian on this host; there are: linux_debian"):
+        find_machine([found], "debian")
+
+
+def test_of_two_of_one_name_the_second_is_broken(machines_host: Host) -> None:
+    for volume, folder in (("a", "one"), ("a", "two"), ("b", "one")):
+        install(machines_host, volume, folder, "same")
+    bare = Toolchain("t", "t-1", report({}), "/t")
+    found = enumerate_machines(machines_host, bare)
+    assert [machine.state for machine in found] == ["missing", "broken", "broken"]
+    assert "has the same name, same" in found[1].reasons[0]
+    # One that cannot be read has the name of its folder, and takes it from nobody.
+    Path(machines_host.machines, "a", "one", "one-1.1", "manifest").write_text("odd")
+    found = enumerate_machines(machines_host, bare)
+    assert [machine.state for machine in found] == ["broken", "missing", "broken"]
+    assert found[0].name == "one"

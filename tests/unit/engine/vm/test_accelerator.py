@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 import typing as t
 from pathlib import Path
 
@@ -143,3 +144,36 @@ def test_a_failed_command_is_told_in_one_line(answer: tuple[int, str, str], word
 
 def test_the_output_of_a_command() -> None:
     assert check(lambda args, data=None: (0, f"{args} {data}", "x"), ["a"], data="b") == "['a'] b"
+
+
+def test_a_failure_is_remembered_for_an_hour(
+    qemu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs, lines = Programs(""), []
+    there = dataclasses.replace(host(tmp_path, programs), report=lines.append)
+    real = time.time
+    for later, count in ((0, 1), (3000, 1), (3700, 2), (3800, 2), (-5 * 3600, 3), (-5 * 3600, 3)):
+        monkeypatch.setattr(time, "time", lambda later=later: real() + later)
+        chosen = choose(there)
+        assert (chosen.name, chosen.makeshift) == ("tcg", True)
+        assert len(programs.commands) == count
+        assert len(lines) == count
+    assert lines[0].startswith("warning: a canary guest did not come through KVM in 3 s")
+    monkeypatch.setattr(time, "time", real)
+    programs.output = "bbot canary"
+    chosen = choose(there)
+    assert (chosen.name, chosen.makeshift) == ("kvm", False)
+
+
+def test_a_failure_of_a_former_version_is_not_believed(qemu: Path, tmp_path: Path) -> None:
+    programs = Programs("")
+    there = host(tmp_path, programs)
+    choose(there)
+    path = tmp_path / "state" / "canary.json"
+    finding = json.loads(path.read_text())
+    path.write_text(json.dumps({"key": finding["key"], "passed": False}))
+    choose(there)
+    assert len(programs.commands) == 2
+    path.write_text(json.dumps({"key": finding["key"], "passed": True}))
+    assert choose(there).name == "kvm"
+    assert len(programs.commands) == 2

@@ -22,6 +22,9 @@ from ..state import Mode, State
 # A desk at which something goes wrong rests for so many seconds, at first and at most.
 _REST = (1.0, 300.0)
 
+# A desk has a turn at least once in so many seconds.
+_LONGEST_WAIT = 60.0
+
 # When the agent has to end, its jobs may take so many seconds, and the last words to
 # controllers so many of these.
 STOPPING = 7.0
@@ -47,9 +50,9 @@ class Source(t.Protocol):
 class Desk(t.Generic[_Work]):
     """One kind of the agent's work.
 
-    A subclass does what is due in `turn` and sets `_next`, and takes what a job has left in
-    `_ended`. Both may raise whatever they like: that becomes one line and a pause. Times are
-    those of the monotonic clock.
+    A subclass does what is due in `turn`, where it may set `_next`, and takes what a job has
+    left in `_ended`. Both may raise whatever they like: that becomes one line and a pause. Times
+    are those of the monotonic clock.
     """
 
     name = ""
@@ -103,6 +106,8 @@ class Desk(t.Generic[_Work]):
         if now >= self.due():
             self.state.called.pop(self.name, None)
             self._last = now
+            # Unless the turn says something else.
+            self._next = now + _LONGEST_WAIT
             if not self._guarded("turn", functools.partial(self.turn, now)):
                 # Again as soon as the pause is over.
                 self._next = now

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Asking: whoever can be asked is, at his time, whatever happens to the others."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.job import JobError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.outcomes import Answer
+
+URL = "http://127.0.0.1:9/?build-task"
+
+
+@pytest.fixture
+def desk(office: t.Any) -> t.Any:
+    office.state.machines = [office.machine()]
+    return office.desk("asking")
+
+
+def test_an_obstacle(
+    office: t.Any,
+    desk: t.Any,
+    jobs: t.Any,
+    broken: t.Any,
+    apart: t.Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bad = broken(True)
+    monkeypatch.setattr(office.duties, "free", bad)
+    office.work(600, desk, each=lambda: office.state.call("asking", at_once=True))
+    assert 3 <= len(bad.calls) <= 14
+    assert apart(bad.calls) >= 0.999
+    assert len(office.lines) == 1
+    bad.error = None
+    office.work(400, desk)
+    assert len(jobs.started) == 1
+
+
+@pytest.mark.parametrize("what", ["start", "die", "refuse"])
+def test_requests_that_fail(
+    office: t.Any, desk: t.Any, jobs: t.Any, error: Exception, what: str, apart: t.Any
+) -> None:
+    if what == "start":
+        jobs.obstacle = error
+    elif what == "die":
+        jobs.at_once = JobError("task request ended with signal 9")
+    else:
+        jobs.at_once = Answer(failures=((URL, "HTTP 500"),))
+    office.work(3600, desk, each=lambda: office.state.call("asking", at_once=True))
+    assert 10 <= len(jobs.attempts) <= 30
+    assert apart(jobs.attempts) >= 0.999
+    if what == "die":
+        assert len(office.lines) == 1
+        assert office.lines[0].startswith("error: unable to request a task: task request ended")
+    assert not office.state.asking
+
+
+def test_a_task(office: t.Any, desk: t.Any, jobs: t.Any) -> None:
+    desk.visit()
+    assert office.state.asking
+    jobs.started[0].outcome = Answer(7, URL, 100)
+    desk.visit()
+    assert not office.state.asking
+    accepted = office.state.accepted
+    assert [(each.entry, each.priority.number) for each in accepted] == [(7, 100)]
+    # Nobody is asked before that has begun.
+    office.work(100, desk, each=lambda: office.state.call("asking", at_once=True))
+    assert len(jobs.started) == 1
+
+
+def test_brakes(office: t.Any, desk: t.Any, jobs: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def ask(questions: t.Any, _headers: t.Any) -> Answer:
+        asked.extend(question.machines for question in questions)
+        return Answer()
+
+    monkeypatch.setattr(office.duties, "ask", ask)
+    office.state.machines = [office.machine(), office.machine(name="m2")]
+    office.state.brake.fault("m1", "abnormal")
+    desk.visit()
+    jobs.started[0].work(None)
+    assert asked == [("m2",)]
+    jobs.started[0].outcome = Answer()
+    office.state.brake.fault(None, "no bridge")
+    # The brake lasts for 48 s at least.
+    office.work(40, desk)
+    assert len(jobs.started) == 1
+    office.work(60, desk)
+    assert len(jobs.started) == 2
+
+
+def test_no_machines_are_told_of_once(office: t.Any, desk: t.Any, jobs: t.Any) -> None:
+    office.state.machines = []
+    office.work(100, desk)
+    assert office.lines == ["warning: no build machines for toolchain default"]
+    assert not jobs.started
+    office.state.machines = [office.machine()]
+    office.work(30, desk)
+    assert len(jobs.started) == 1
