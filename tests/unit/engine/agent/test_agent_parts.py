@@ -87,7 +87,7 @@ def test_artifacts_are_packed_by_instance(tmp_path: Path) -> None:
     assert repack(str(tmp_path), ["bindist"])[1].sha256sum() == checksum
     assert repack(str(tmp_path), []) == []
     assert repack(str(tmp_path / "none"), ["bindist"]) == []
-    (tmp_path / "upload.tar").write_bytes(b"garbage")
+    (tmp_path / "artifacts" / "upload.tar").write_bytes(b"garbage")
     with pytest.raises(ArtifactError, match="cannot unpack the artifacts"):
         repack(str(tmp_path), ["bindist"])
 
