@@ -19,13 +19,6 @@ import threading
 import time
 import typing as t
 
-try:
-    import urllib3
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-    from urllib3.exceptions import NewConnectionError
-except ImportError:
-    urllib3 = None  # type: ignore[assignment]
-
 # Seconds until the next address is tried beside those that have not answered (RFC 8305), and
 # how many are tried at all.
 _NEXT_ADDRESS = 0.25
@@ -182,6 +175,8 @@ class _Line:
         super().__init__(*args, **more)
 
     def _new_conn(self) -> socket.socket:
+        from urllib3.exceptions import NewConnectionError
+
         timeout = self.timeout if isinstance(self.timeout, int | float) else math.inf
         try:
             sock = connect(self._dns_host, self.port, min(timeout, threading.TIMEOUT_MAX))
@@ -218,6 +213,8 @@ class _Line:
 
 def pools(deadline: Deadline) -> dict[str, t.Callable[..., t.Any]]:
     """Return what makes urllib3's pools by scheme, of connections that keep to `deadline`."""
+    import urllib3
+    from urllib3.connection import HTTPConnection, HTTPSConnection
 
     class Plain(_Line, HTTPConnection):
         """A connection without encryption."""

@@ -220,7 +220,11 @@ class Journal:
         Raises JournalError.
         """
         known = ", ".join(f"'{state}'" for state in STATES)
-        condition = f"state IN ('running', 'queued') OR state IS NULL OR state NOT IN ({known})"
+        # Each half is answered by the index of states alone.
+        condition = (
+            "id IN (SELECT id FROM tasks WHERE state IN ('running', 'queued')) OR"
+            f" id IN (SELECT id FROM tasks WHERE state IS NULL OR state NOT IN ({known}))"
+        )
         lines = []
         for row, odd in self._select(Entry, f"{condition} ORDER BY id"):
             if odd:
@@ -287,11 +291,10 @@ class Journal:
 
     def find(self, name: str, version: str | None = None) -> Row | None:
         """Return the last task of a package, of one version or of any. Raises JournalError."""
-        found = self._select(
-            Row,
-            "name = ? AND version = coalesce(?, version) ORDER BY id DESC LIMIT 1",
-            (name, version),
-        )
+        condition, values = "name = ?", [name]
+        if version is not None:
+            condition, values = "name = ? AND version = ?", [name, version]
+        found = self._select(Row, f"{condition} ORDER BY id DESC LIMIT 1", tuple(values))
         return found[0][0] if found else None
 
     def get(self, entry: int) -> Entry | None:

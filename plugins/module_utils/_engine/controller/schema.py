@@ -77,7 +77,8 @@ UPDATE tasks SET noted = :now, counted = :now;
 ALTER TABLE tasks ADD COLUMN resets INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tasks DROP COLUMN result;
 ALTER TABLE tasks DROP COLUMN expires;
-CREATE INDEX tasks_name ON tasks (name);
+CREATE INDEX tasks_name ON tasks (name, version);
+CREATE INDEX tasks_package ON tasks (name);
 """
 
 _MIGRATIONS = (_FIRST, _SECOND)

@@ -12,8 +12,10 @@ which bbot uses, a redirection of any kind but 303 keeps the method and the body
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import socket
+import types
 import typing as t
 import urllib.parse
 
@@ -26,11 +28,8 @@ from .form import Form
 from .priority import ControllerUrlError, check_http_url
 from .urls import masked
 
-try:
+if t.TYPE_CHECKING:
     import requests
-    from requests.adapters import HTTPAdapter
-except ImportError:
-    requests = None  # type: ignore[assignment]
 
 # brep's own limits by default, in bytes.
 TASK_REQUEST_LIMIT = 102400
@@ -70,6 +69,12 @@ class Transport:
     connect_timeout: float = 60
     ca_cert: str | None = None
     proxy: str | None = None
+
+    def __post_init__(self) -> None:
+        # Here, and only here, as it takes its time: for whoever talks to controllers, before
+        # the agent forks.
+        with contextlib.suppress(ControllerError):
+            _library()
 
     def request_task(self, url: str, request: TaskRequest) -> TaskResponse:
         """Ask the controller at ``url`` for a task.
@@ -123,10 +128,10 @@ class Transport:
 
         ``page`` says whether it may be HTML. Raises ControllerError for whatever goes wrong.
         """
-        _check_library()
+        library = _library()
         with Deadline(self.request_timeout) as deadline:
             try:
-                with requests.Session() as session:
+                with library.Session() as session:
                     _mount(session, deadline)
                     for _dummy in range(_REDIRECTIONS):
                         with self._send(session, url, body, headers) as answer:
@@ -169,13 +174,18 @@ class Transport:
         )
 
 
-def _check_library() -> None:
-    if requests is None:
-        raise ControllerError("this Python has no requests; install the package python3-requests")
+def _library() -> types.ModuleType:
+    try:
+        import requests.adapters
+    except ImportError as error:
+        words = "this Python has no requests; install the package python3-requests"
+        raise ControllerError(words) from error
+    return requests
 
 
 def _mount(session: requests.Session, deadline: Deadline) -> None:
     """Have ``session`` use our connections, by a proxy as well."""
+    from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):
         """The same with other connections."""

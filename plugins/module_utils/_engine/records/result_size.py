@@ -33,8 +33,21 @@ def fit(request: ResultRequest, limit: int) -> str:
     controller has the last word.
     """
     text = request.to_text()
-    log_limit = max((len(each.log.encode()) for each in request.result.operations), default=0)
-    while len(text.encode()) > limit and log_limit > _LEAST_LOG:
-        log_limit = max(_LEAST_LOG, log_limit * 3 // 4)
+    lengths = [len(each.log.encode()) for each in request.result.operations]
+    log_limit = max(lengths, default=0)
+    while (size := len(text.encode())) > limit and log_limit > _LEAST_LOG:
+        logs = sum(min(length, log_limit) for length in lengths)
+        room = limit - (size - logs)
+        log_limit = max(_LEAST_LOG, min(log_limit * 3 // 4, _share(lengths, room)))
         text = dataclasses.replace(request, result=shorten(request.result, log_limit)).to_text()
     return text
+
+
+def _share(lengths: list[int], room: int) -> int:
+    """The length to which the longest of these are to be cut for all to fit into ``room``."""
+    for done, length in enumerate(sorted(lengths)):
+        share = room // (len(lengths) - done)
+        if length > share:
+            return share
+        room -= length
+    return max(lengths, default=0)

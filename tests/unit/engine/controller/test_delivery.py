@@ -182,13 +182,13 @@ def test_pauses_grow(site: Site) -> None:
 
 
 def test_a_result_is_shortened_while_that_helps(tmp_path: Path) -> None:
-    site = Site(tmp_path, "a line of a log\n" * 100_000)
+    site = Site(tmp_path, "a line of a log\n" * 20_000)
     fake = Fake()
-    fake.__dict__["most"] = 60_000
+    fake.__dict__["most"] = 30_000
     assert site.deliver(fake) == "delivered"
     sent = fake.__dict__["sent"]
     assert sent == sorted(set(sent), reverse=True)
-    assert 20_000 < sent[-1] <= 60_000
+    assert 10_000 < sent[-1] <= 30_000
     assert site.journal.latest(1)[0].attempts == 0
 
 
@@ -209,7 +209,7 @@ def test_a_refusal_for_its_size_that_stays_is_a_failure(tmp_path: Path, log: str
 
 
 def test_a_controller_that_hangs_up_on_a_large_result_gets_a_shorter_one(tmp_path: Path) -> None:
-    site = Site(tmp_path, "a line of a log\n" * 100_000)
+    site = Site(tmp_path, "a line of a log\n" * 20_000)
     reset = ControllerError("Connection reset by peer", reset=True)
     assert site.deliver(Fake(reset)) == "failed"
     fake = Fake(reset)
@@ -302,7 +302,7 @@ def test_artifacts_that_are_refused_are_told_of_once(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(150, id="some"), pytest.param(10_000, id="all", marks=pytest.mark.long)]
+    "count", [pytest.param(100, id="some"), pytest.param(10_000, id="all", marks=pytest.mark.long)]
 )
 def test_mutated_artifacts_never_hold_up_a_result(site: Site, count: int) -> None:
     pick = random.Random(5)

@@ -416,7 +416,8 @@ def test_no_list_reads_the_whole_history(journal: Journal) -> None:
             "state = 'queued' AND toolchain = 'x' ORDER BY id",
             "state = 'running' ORDER BY id",
             "1 ORDER BY id DESC LIMIT 20",
-            "name = 'x' AND version = coalesce(NULL, version) ORDER BY id DESC LIMIT 1",
+            "name = 'x' ORDER BY id DESC LIMIT 1",
+            "name = 'x' AND version = 'y' ORDER BY id DESC LIMIT 1",
         ):
             plan = db.execute(f"EXPLAIN QUERY PLAN SELECT * FROM tasks WHERE {condition}")
             asked += [row[3] for row in plan]
