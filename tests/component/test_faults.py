@@ -34,7 +34,7 @@ def files(tmp_path: Path) -> dict[str, str]:
         ("phase start", False),
         ("phase first request", True),
         ("phase work", True),
-        ("+update", True),
+        ("| +update", True),
         ("phase down", True),
         ("phase delete", False),
     ],
@@ -72,7 +72,7 @@ def test_the_successor_of_a_killed_owner(ready: BuildHost, files: dict[str, str]
     swept: list[str] = []
 
     def sweep_at_work(line: str) -> None:
-        if line == "+configure":
+        if line == "| +configure":
             swept.extend(sweep(ready.engine()))
 
     outcome = ready.perform(files=files, progress=sweep_at_work)

@@ -18,6 +18,7 @@ import typing as t
 from ..controller.journal import Journal, JournalError
 from ..errors import EngineError, Interrupted, sentence
 from ..formats.manifest.model import ManifestError
+from ..host.guest_lines import cut
 from ..host.host import Host
 from ..host.locks import Lease
 from ..host.phases import Phases
@@ -314,18 +315,19 @@ class _Keeper:
 
 
 def _blame(delivery: Delivery, failure: SoftFailure | None) -> tuple[Culprit, str]:
+    """Return who is to blame, and why; the guest may have chosen words of the reason."""
     if failure is None:
         if delivery.result.status >= Status.ERROR:
             failed = [
-                f"{each.operation} {each.status}"
+                f"{cut(each.operation, 50)} {each.status}"
                 for each in delivery.result.operations
                 if each.status >= Status.ERROR
             ]
-            return "task", ", ".join(failed) or f"status {delivery.result.status}"
+            return "task", cut(", ".join(failed)) or f"status {delivery.result.status}"
         return "none", ""
     if failure.kind == "timeout":
         return "task", failure.message
-    return "machine", delivery.complaint or failure.message
+    return "machine", cut(delivery.complaint) or failure.message
 
 
 def _collect(put: str, logs: str) -> dict[str, str]:

@@ -227,7 +227,8 @@ class Vm:
 
     ``logs`` is an existing directory for `qemu.log`. ``lease`` is the owner's.
     The sockets ``console`` and ``progress`` are non-blocking; whoever runs the
-    machine reads them.
+    machine reads them, and calls listen() when ``monitor`` is readable. ``out_of_space``
+    tells whether QEMU has stopped the machine because the host's disk is full.
     """
 
     def __init__(
@@ -241,7 +242,8 @@ class Vm:
         self.hardware = hardware
         self.console: socket.socket
         self.progress: socket.socket
-        self._monitor: socket.socket
+        self.monitor: socket.socket
+        self.out_of_space = False
         self.pid = 0
         self.exit_status: int | None = None
         self.log = os.path.join(logs, "qemu.log")
@@ -296,7 +298,7 @@ class Vm:
                 ours[name], other = socket.socketpair()
                 channels[name] = theirs.enter_context(other).fileno()
             self.console, self.progress = ours["console"], ours["progress"]
-            self._monitor = ours["qmp"]
+            self.monitor = ours["qmp"]
             tap = host.open_tap(f"bb{self._lease.id}", host.bridge)
             theirs.callback(os.close, tap)
             lead_to(tap, hardware.mac)
@@ -317,7 +319,7 @@ class Vm:
             # While QEMU sets itself up.
             self._redirected = True
             Redirect(host.run).add(host.bridge, hardware.mac, address, port)
-            self._qmp = Qmp(self._monitor)
+            self._qmp = Qmp(self.monitor)
             if state is not None:
                 self._load(self._qmp, state)
         except QmpError as error:
@@ -431,6 +433,28 @@ class Vm:
             if not self.wait(timeout=1):
                 raise VmError(f"cannot control machine {self.hardware.name}: {error}") from error
 
+    def listen(self) -> bool:
+        """Take in what QEMU says on its own; False if it says no more. Never waits."""
+        try:
+            more = self._monitored().listen()
+        except QmpError:
+            return False
+        self._note_events()
+        return more
+
+    def _note_events(self) -> None:
+        for event in self._monitored().events():
+            data = event.get("data")
+            if event.get("event") == "BLOCK_IO_ERROR" and isinstance(data, dict):
+                self.out_of_space |= data.get("action") == "stop" and bool(data.get("nospace"))
+
+    def go_on(self) -> None:
+        """Let a machine that was stopped for lack of disk go on; it may stop again."""
+        self._monitored().events()
+        self.out_of_space = False
+        self.resume()
+        self._note_events()
+
     def force_down(self) -> None:
         """End the machine at once, as if by pulling its plug."""
         if self.running():
@@ -456,7 +480,7 @@ class Vm:
                 self._lease.note(mac=None)
         finally:
             self.force_down()
-            for sock in ("console", "progress", "_monitor"):
+            for sock in ("console", "progress", "monitor"):
                 if hasattr(self, sock):
                     getattr(self, sock).close()
             if self._pidfd >= 0:
