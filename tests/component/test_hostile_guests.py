@@ -91,21 +91,21 @@ CASES = {
         kind="terminated abnormally",
         status=Status.ABNORMAL,
         culprit="machine",
-        reason="the result cannot be read: result:1:",
+        reason="the result cannot be used: result:1:",
     ),
     "sends an empty result": Case(
         GET_TASK + ": > /run/result\n" + put("/run/result") + SLEEP,
         kind="terminated abnormally",
         status=Status.ABNORMAL,
         culprit="machine",
-        reason="the result cannot be read: result:",
+        reason="the result cannot be used: result:",
     ),
     "sends the result of another task": Case(
         GET_TASK + result("status: success", version="1.1") + SLEEP,
         kind="terminated abnormally",
         status=Status.ABNORMAL,
         culprit="machine",
-        reason="the result is of hello 1.1, not of hello 1.0",
+        reason="the result cannot be used: result: error: it is of hello 1.1, not of hello 1.0",
     ),
     "makes up operations": Case(
         GET_TASK
@@ -118,7 +118,7 @@ CASES = {
         kind="terminated abnormally",
         status=Status.ABNORMAL,
         culprit="machine",
-        reason="the result has 101 operations",
+        reason="the result cannot be used: result: error: it has 101 operations",
     ),
     "makes the result a folder": Case(
         GET_TASK + put("/run/task", "manifest/x") + SUCCESS + SLEEP,

@@ -13,6 +13,7 @@ import fnmatch
 import os
 import typing as t
 
+from ..formats.manifest.parser import ParseLimits, parse
 from ..host.host import Host
 from ..host.locks import Lease, LockError
 from ..host.phases import Phases
@@ -34,7 +35,7 @@ from .toolchain import Toolchain
 FAKE_MAC = "de:ad:be:ef:de:ad"
 
 # What the guest uploads: a manifest of a few lines.
-_LIMITS = Limits(upload_bytes=1 << 20, total_upload_bytes=16 << 20)
+_LIMITS = Limits(upload_bytes=1 << 20, total_upload_bytes=16 << 20, files=100)
 
 # Seconds that bbot waits for a bootstrap's first request; five minutes are plenty for
 # hardware, but not for a large guest under emulation.
@@ -142,7 +143,8 @@ def bootstrap(
 
     def judge() -> SoftFailure | None:
         with open(report, "rb") as file:
-            found.append(BootstrapResult.parse(file.read(), f"{manifest.name}:manifest"))
+            name = f"{manifest.name}:manifest"
+            found.append(BootstrapResult.parse(parse(file.read(), name, ParseLimits()), name))
         return None
 
     talk = Talk(

@@ -29,6 +29,7 @@ from ..machine.locking import task_lock
 from ..machine.sweep import leased
 from ..machine.template import Clone, clone
 from ..machine.toolchain import Toolchain
+from ..records.arrived import RESULT_LIMIT, read_arrived
 from ..records.report import ReportError, TaskReport, check_uploads, read_report
 from ..records.result import Result
 from ..records.task import Task
@@ -38,9 +39,6 @@ from ..vm.qemu.process import Hardware
 
 # Seconds that bbot waits for a task's first request, and what emulation takes instead.
 STARTUP = {"kvm": 60.0, "tcg": 300.0}
-
-# Each operation has a log file on the host, and bbot's workers know fewer than a dozen.
-_MOST_OPERATIONS = 100
 
 Culprit = t.Literal["none", "task", "machine", "host"]
 
@@ -153,7 +151,7 @@ def perform(
             put_root=put,
             awaited=delivery.path,
             waits=waits,
-            limits=limits,
+            limits=for_result(limits),
             logs=machine_logs,
             judge=judge,
             clean=False,
@@ -186,6 +184,11 @@ def perform(
         start,
         delivery.report,
     )
+
+
+def for_result(limits: Limits) -> Limits:
+    """``limits`` with that of the result, which is parsed, beside those of other uploads."""
+    return dataclasses.replace(limits, named={"manifest": RESULT_LIMIT})
 
 
 def faked(task: Task, booking: Booking | None) -> Outcome:
@@ -240,10 +243,9 @@ class Delivery:
     def judge(self) -> SoftFailure | None:
         """Read what has arrived. A garbled or abnormal one is a soft failure."""
         try:
-            with open(self.path, "rb") as file:
-                result = Result.parse(file.read(), "result").identified(self._task)
+            result = read_arrived(self.path, self._task)
         except ManifestError as error:
-            self.complaint = f"the result cannot be read: {error}"
+            self.complaint = f"the result cannot be used: {cut(str(error))}"
         else:
             self.complaint = self._objection(result)
         aborted = Result.for_task(self._task, Status.ABNORMAL)
@@ -253,21 +255,13 @@ class Delivery:
         return SoftFailure("terminated abnormally", "build terminated abnormally")
 
     def _objection(self, result: Result) -> str:
-        """What makes a result that can be read useless all the same; empty for a good one."""
-        task = self._task
-        if (result.name, result.version) != (task.name, task.version):
-            return (
-                f"the result is of {result.name} {result.version}, "
-                f"not of {task.name} {task.version}"
-            )
-        if len(result.operations) > _MOST_OPERATIONS:
-            return f"the result has {len(result.operations)} operations"
+        """What is wrong with the report in the result; empty if nothing is."""
         if result.report is None:
             return ""
         try:
             self.report = read_report(result.report)
         except ReportError as error:
-            return f"the report in the result is not as it should be: {error}"
+            return f"the report in the result is not as it should be: {cut(str(error))}"
         return check_uploads(self.report, os.path.dirname(self.path))
 
 
