@@ -29,6 +29,7 @@ from ..host.bounded_file import BoundedFile
 from ..host.diagnostics import Diagnostics
 from ..host.host import Host, HostError
 from ..host.locks import LockError
+from ..linux.private import make_private
 from ..linux.process import Runner
 from ..machine import bootstrap as _bootstrap
 from ..machine import warm as _warm
@@ -337,7 +338,7 @@ class Duties:
         settings = self.settings
         if settings.trust:
             task = task.with_trust(settings.trust)
-        os.makedirs(logs, exist_ok=True)
+        make_private(logs)
         context = f"task {task.name}/{task.version} on machine {task.machine}: "
         with TaskLog(os.path.join(logs, "agent.log")) as log:
 

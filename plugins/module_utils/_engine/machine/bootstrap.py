@@ -17,6 +17,7 @@ from ..formats.manifest.parser import ParseLimits, parse
 from ..host.host import Host
 from ..host.locks import Lease, LockError
 from ..host.phases import Phases
+from ..linux.private import make_private
 from ..network.bridge import check_mac, random_mac
 from ..records.machine import (
     BootstrappedMachine,
@@ -137,7 +138,7 @@ def bootstrap(
     mac = check_mac(manifest.mac or old_mac or random_mac())
     put = os.path.join(host.tftp, "bootstrap", f"{toolchain.name}-{lease.id}")
     lease.note(folders=[put])
-    os.makedirs(put)
+    make_private(put)
     report = os.path.join(put, "manifest")
     found: list[BootstrapResult] = []
 

@@ -16,6 +16,7 @@ import typing as t
 from ..host.host import Host, HostError
 from ..host.locks import LockError
 from ..host.phases import Phases
+from ..linux.private import make_private
 from ..records.machine import BootstrappedMachine, MachineManifest
 from ..storage.btrfs import StorageError, flush
 from ..vm.qemu.process import VmError
@@ -101,7 +102,7 @@ def ensure(
             return Ensured(machine, not unsaved, None, phases.seconds(), logs, unsaved)
 
         host.report(f"bootstrapping machine {machine.name}: {'; '.join(machine.reasons)}")
-        os.makedirs(logs, exist_ok=True)
+        make_private(logs)
         with leased(host, what="bootstrap", machine=machine.name) as lease:
             work = f"{path}-{lease.id}"
             lease.note(snapshot=work)

@@ -13,12 +13,11 @@ import shutil
 import typing as t
 
 from ..controller.journal import Journal, JournalError, settle
+from ..errors import EngineError, sentence
 from ..host.host import Host
 from ..host.locks import Lease
-from ..linux.process import CommandError
-from ..network.bridge import NetworkError
-from ..storage.btrfs import StorageError
 from ..vm.qemu.process import release
+from .belongings import LeaseError, check_belongings
 
 
 def clear(host: Host, lease: Lease) -> None:
@@ -26,22 +25,38 @@ def clear(host: Host, lease: Lease) -> None:
 
     What it may name: a machine (see Vm), `folders` to delete, `snapshot`, the work
     snapshot, further `snapshots`, and `journal`, a task that has to get a result.
-    Raises NetworkError, CommandError, StorageError, JournalError or OSError where
-    something cannot be removed or settled; the lease is kept then, for the next sweep.
+    Raises LeaseError, with nothing touched, if it names what is not its own. Raises
+    NetworkError, CommandError, StorageError, JournalError or OSError where something
+    cannot be removed or settled; the lease is kept then, for the next sweep.
     """
     record = lease.record
+    check_belongings(host, lease)
     release(host, record)
     if record.get("journal"):
         # Before the folder goes: the result may have arrived there.
         journal, entry = record["journal"]
-        settle(Journal(journal), entry, record.get("delivery"))
-    for folder in record.get("folders", []):
+        _settle(host, journal, entry, record.get("delivery"))
+    for folder in record.get("folders") or []:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
-    for snapshot in [record.get("snapshot"), *record.get("snapshots", [])]:
+    for snapshot in [record.get("snapshot"), *(record.get("snapshots") or [])]:
         if snapshot and host.storage.info(snapshot) is not None:
             host.storage.delete(snapshot)
     lease.end()
+
+
+def _settle(host: Host, journal: str, entry: int, delivered: str | None) -> None:
+    """See to it that the task of a dead owner has a result. Raises JournalError.
+
+    That is of the journal's disk. Whatever else is wrong, with the journal's entry or with what
+    a guest has sent, ends the lease all the same: it would be as wrong the next time.
+    """
+    try:
+        settle(Journal(journal), entry, delivered)
+    except JournalError:
+        raise
+    except Exception as error:
+        host.report(f"error: task {entry} in the journal cannot be settled: {sentence(error)}")
 
 
 @contextlib.contextmanager
@@ -80,7 +95,9 @@ def sweep(host: Host) -> list[str]:
         what = _description(lease)
         try:
             clear(host, lease)
-        except (NetworkError, CommandError, StorageError, JournalError, OSError) as error:
+        except LeaseError as error:
+            host.leases.set_aside(lease, str(error))
+        except (EngineError, OSError) as error:
             lease.abandon()
             host.report(f"error: cannot clear away the dead {what}: {error}")
         else:

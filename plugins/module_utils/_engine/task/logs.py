@@ -13,6 +13,7 @@ import os
 import re
 import time
 
+from ..linux.private import make_private
 from ..records.report import TaskReport
 from ..records.result import Result
 from ..records.task import Task
@@ -48,7 +49,7 @@ def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
     texts |= {names[each.operation]: each.log for each in outcome.result.operations}
     if outcome.report != TaskReport():
         texts["report.json"] = json.dumps(outcome.report.to_mapping(), indent=2)
-    os.makedirs(logs, exist_ok=True)
+    make_private(logs)
     for name, text in texts.items():
         with open(os.path.join(logs, name), "w", encoding="utf-8", newline="") as file:
             file.write(text if text.endswith("\n") or not text else f"{text}\n")

@@ -22,6 +22,7 @@ from ..host.guest_lines import cut
 from ..host.host import Host
 from ..host.locks import Lease
 from ..host.phases import Phases
+from ..linux.private import make_private
 from ..machine.bootstrap import Running
 from ..machine.conversation import SoftFailure, Start, Talk, Waits, converse
 from ..machine.inventory import Machine
@@ -112,7 +113,8 @@ def perform(
     if fake:
         return faked(task, booking)
     machine_logs = os.path.join(logs, "machine")
-    os.makedirs(machine_logs, exist_ok=True)
+    make_private(logs)
+    make_private(machine_logs)
     title = f"{task.name}/{task.version}"
     with (
         task_lock(host, machine, f"perform {title}", running),
@@ -126,8 +128,9 @@ def perform(
         if booking is not None:
             own.note(journal=[booking.journal.path, booking.entry], delivery=delivery.path)
             booking.journal.own(booking.entry, own.name, logs)
-        os.makedirs(get)
-        os.makedirs(put)
+        make_private(folder)
+        os.mkdir(get)
+        os.mkdir(put)
         with open(os.path.join(get, "manifest"), "w", encoding="utf-8", newline="") as file:
             file.write(task.to_text())
         for name, path in files.items():
