@@ -15,7 +15,9 @@ import stat
 import typing as t
 from pathlib import Path
 
+import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from helpers import sources
 from helpers.build_host import BuildHost
 
 # Neither root nor QEMU's user, and of no group of theirs.
@@ -69,6 +71,11 @@ def below(place: Path) -> t.Iterator[tuple[str, str]]:
     for folder, _folders, names in os.walk(place):
         for name in names:
             yield folder, name
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    return {"source.tar.gz": str(sources.pack(tmp_path / "source.tar.gz"))}
 
 
 def test_nothing_is_of_use_to_another_user(ready: BuildHost, files: dict[str, str]) -> None:
