@@ -10,7 +10,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.journal import (
+    JournalError,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import sweep as _sweep
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.belongings import (
     is_below,
 )
@@ -158,3 +162,28 @@ def test_a_lease_of_no_use_of_the_host(site: Site) -> None:
 @pytest.mark.parametrize("folder", ["/a", "/a/", "/x/../a"])
 def test_below(path: str, folder: str, below: bool) -> None:
     assert is_below(path, folder, 1) is below
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (ValueError("nonsense"), False),
+        (MemoryError(), False),
+        (RecursionError(), False),
+        (KeyError("x"), False),
+        (JournalError("the journal cannot be used: the disk is full"), True),
+    ],
+)
+def test_a_task_that_cannot_be_settled_ends_the_lease_all_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception, kept: bool
+) -> None:
+    def settle(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(_sweep, "settle", settle)
+    lease = site.host.leases.take(what="task")
+    lease.note(journal=[f"{site.root}/state/journal.sqlite", 1])
+    lease.abandon()
+    assert len(sweep(site.host)) == (not kept)
+    assert len(site.host.leases.records()) == kept
+    assert site.told[0].startswith("error: ")
