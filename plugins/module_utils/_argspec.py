@@ -11,7 +11,6 @@ The texts are in the documentation fragment of the name _host.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import time
@@ -19,6 +18,7 @@ import typing as t
 
 from ._engine.agent.duties import Duties
 from ._engine.agent.options import read_settings
+from ._engine.host.bounded_file import BoundedFile
 from ._engine.host.diagnostics import Diagnostics
 from ._engine.host.host import Host
 from ._engine.linux.process import module_runner
@@ -63,22 +63,25 @@ _END = "=== end"
 
 
 class Progress:
-    """Appends lines to the file that the one who waits reads; to nothing without a file."""
+    """Appends lines to the file that the one who waits reads; to nothing without a file.
+
+    The file is limited in size, so that a guest cannot fill the host's disk with it.
+    """
 
     def __init__(self, path: str | None) -> None:
-        self._path = path
+        self._file = BoundedFile(path) if path else None
 
     def __call__(self, line: str) -> None:
-        if self._path:
-            # Progress is a courtesy: a full disk must not end a task.
-            with contextlib.suppress(OSError), open(self._path, "a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+        if self._file is not None:
+            self._file.write(line)
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self(_END)
+        if self._file is not None:
+            self._file.write(_END, always=True)
+            self._file.close()
 
 
 def check_vm(module: t.Any) -> None:

@@ -386,8 +386,8 @@ def test_a_log_is_followed(host: BuildHost, bootstrapped: Machine) -> None:
             followed = run_command(host, "log", "hello", "--follow", *places(host))
     assert followed.returncode == 0
     lines = [line.split(" ", 1)[-1] for line in followed.stdout.splitlines()]
-    assert [line for line in lines if line in ("phase first request", "+update")] == [
-        *("phase first request", "+update"),
+    assert [line for line in lines if line in ("phase first request", "| +update")] == [
+        *("phase first request", "| +update"),
     ]
     assert "-- hello/1.0: success --" in followed.stdout
 

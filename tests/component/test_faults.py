@@ -34,7 +34,7 @@ def files(tmp_path: Path) -> dict[str, str]:
         ("phase start", False),
         ("phase first request", True),
         ("phase work", True),
-        ("+update", True),
+        ("| +update", True),
         ("phase down", True),
         ("phase delete", False),
     ],
@@ -72,7 +72,7 @@ def test_the_successor_of_a_killed_owner(ready: BuildHost, files: dict[str, str]
     swept: list[str] = []
 
     def sweep_at_work(line: str) -> None:
-        if line == "+configure":
+        if line == "| +configure":
             swept.extend(sweep(ready.engine()))
 
     outcome = ready.perform(files=files, progress=sweep_at_work)
@@ -82,13 +82,15 @@ def test_the_successor_of_a_killed_owner(ready: BuildHost, files: dict[str, str]
 
 def test_what_cannot_be_cleared_away_is_kept_for_the_next_sweep(host: BuildHost) -> None:
     pid = os.fork()
-    work = host.volume / "work"
+    own = f"{pid or os.getpid()}-0"
+    work, folder = host.volume / "tiny" / f"work-{own}", host.tftp / "build" / f"default-{own}"
     if pid == 0:
         lease = host.engine().leases.take(what="task", machine="tiny")
-        lease.note(snapshot=str(work), folders=[str(host.root / "folder")])
+        lease.note(snapshot=str(work), folders=[str(folder)])
+        work.parent.mkdir()
         host.storage.create(str(work))
         host.storage.create(str(work / "inner"))
-        (host.root / "folder").mkdir()
+        folder.mkdir(parents=True)
         os._exit(0)
     os.waitpid(pid, 0)
 
@@ -98,16 +100,16 @@ def test_what_cannot_be_cleared_away_is_kept_for_the_next_sweep(host: BuildHost)
         f"error: cannot clear away the dead task of process {pid} on machine tiny: cannot delete "
         f"subvolume {work}: it holds other subvolumes; delete those first"
     )
-    assert not (host.root / "folder").exists()
+    assert not folder.exists()
     host.storage.delete(str(work / "inner"))
     assert len(sweep(host.engine())) == 1
     assert not work.exists()
 
 
 def test_a_living_lease_outlives_sweeps(host: BuildHost) -> None:
-    folder = host.root / "folder"
-    folder.mkdir()
     with leased(host.engine(), what="test") as lease:
+        folder = host.tftp / "build" / f"default-{lease.id}"
+        folder.mkdir(parents=True)
         lease.note(folders=[str(folder)])
         assert sweep(host.engine()) == []
         assert folder.exists()

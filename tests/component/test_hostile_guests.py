@@ -15,7 +15,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifes
     ManifestError,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import (
-    conversation as _conversation,
+    channel as _channel,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import Waits
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
@@ -91,21 +91,21 @@ CASES = {
         kind="terminated abnormally",
         status=Status.ABNORMAL,
         culprit="machine",
-        reason="the result cannot be read: result:1:",
+        reason="the result cannot be used: result:1:",
     ),
     "sends an empty result": Case(
         GET_TASK + ": > /run/result\n" + put("/run/result") + SLEEP,
         kind="terminated abnormally",
         status=Status.ABNORMAL,
         culprit="machine",
-        reason="the result cannot be read: result:",
+        reason="the result cannot be used: result:",
     ),
     "sends the result of another task": Case(
         GET_TASK + result("status: success", version="1.1") + SLEEP,
         kind="terminated abnormally",
         status=Status.ABNORMAL,
         culprit="machine",
-        reason="the result is of hello 1.1, not of hello 1.0",
+        reason="the result cannot be used: result: error: it is of hello 1.1, not of hello 1.0",
     ),
     "makes up operations": Case(
         GET_TASK
@@ -118,7 +118,7 @@ CASES = {
         kind="terminated abnormally",
         status=Status.ABNORMAL,
         culprit="machine",
-        reason="the result has 101 operations",
+        reason="the result cannot be used: result: error: it has 101 operations",
     ),
     "makes the result a folder": Case(
         GET_TASK + put("/run/task", "manifest/x") + SUCCESS + SLEEP,
@@ -167,7 +167,7 @@ def test_an_upload_without_end_is_refused(host: BuildHost, bootstrapped: Machine
     )
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.result.status) == ("timeout", Status.ABORT)
-    assert host.reported("warning: tftp put manifest: ") == 1
+    assert host.reported("| tftp put manifest: ") == 1
     # Others work on this file system, too: an order of magnitude is what is meant.
     assert before - os.statvfs(host.root).f_bavail < (512 << 20) // os.statvfs(host.root).f_frsize
     host.assert_clean()
@@ -186,7 +186,7 @@ def test_uploads_stay_in_their_folder(host: BuildHost, bootstrapped: Machine) ->
         Path(path) for name, path in outcome.artifacts.items() if name.endswith("x")
     ]
     for name in ("../x", "../../x", "a/../../x", "/../x"):
-        assert host.reported(f"warning: tftp put {name}: ") == 1, host.lines
+        assert host.reported(f"| tftp put {name}: ") == 1, host.lines
     host.assert_clean()
 
 
@@ -194,7 +194,7 @@ def test_talk_without_end_is_cut(
     host: BuildHost, bootstrapped: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = 65536
-    monkeypatch.setattr(_conversation, "_CHANNEL_LIMIT", limit)
+    monkeypatch.setattr(_channel, "_LIMIT", limit)
     floods = ""
     for device in ("/dev/ttyS0", '"$(ls /dev/vport*)"'):
         floods += f"yes 'much ado' | head -c {2 * limit} > {device}\n"

@@ -88,7 +88,7 @@ def test_a_source_is_built_on_another_host(
             ANSIBLE_SSH_CONTROL_PATH_DIR=sockets,
         )
     assert status == 2, output
-    for line in ("phase work", "+update", " hello.c:3: cannot go on", "phase down"):
+    for line in ("phase work", "| +update", "|  hello.c:3: cannot go on", "phase down"):
         assert f"\n[builder] {line}\n" in output, output
     assert "hello 0.0.1 on tiny: error (update error)" in output
     (home,) = (tmp_path / "results").iterdir()

@@ -25,9 +25,11 @@ from ..controller.priority import Question
 from ..controller.transport import ControllerError, Transport, explain
 from ..errors import Culprit, EngineError, Interrupted, sentence
 from ..formats.manifest.model import ManifestError
+from ..host.bounded_file import BoundedFile
 from ..host.diagnostics import Diagnostics
 from ..host.host import Host, HostError
 from ..host.locks import LockError
+from ..linux.private import make_private
 from ..linux.process import Runner
 from ..machine import bootstrap as _bootstrap
 from ..machine import warm as _warm
@@ -348,7 +350,7 @@ class Duties:
         settings = self.settings
         if settings.trust:
             task = task.with_trust(settings.trust)
-        os.makedirs(logs, exist_ok=True)
+        make_private(logs)
         context = f"task {task.name}/{task.version} on machine {task.machine}: "
         with TaskLog(os.path.join(logs, "agent.log")) as log:
 
@@ -415,24 +417,17 @@ class Duties:
 
 
 class TaskLog:
-    """The file ``path``, with the time before each line; that the disk is full is no matter."""
+    """The file ``path``, with the time before each line, up to a limit."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._file: t.TextIO | None = None
+        self._file = BoundedFile(path)
 
     def __enter__(self) -> TaskLog:
-        with contextlib.suppress(OSError):
-            self._file = open(self._path, "a", encoding="utf-8", buffering=1)
         return self
 
     def write(self, line: str) -> None:
         """Add a line."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        self._file.write(f"{time.strftime('%H:%M:%S')} {line}")
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
+        self._file.close()

@@ -53,7 +53,7 @@ class Host:
     leases: Leases = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        leases = Leases(os.path.join(self.state, "leases"))
+        leases = Leases(os.path.join(self.state, "leases"), self.report)
         object.__setattr__(self, "leases", leases)
 
     def account(self) -> pwd.struct_passwd:
@@ -87,6 +87,7 @@ class Host:
 
     def drop_dead_locks(self) -> None:
         """Remove the files of locks whose holder is dead: nobody has them."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             for name in os.listdir(self._locks):
-                Lock(os.path.join(self._locks, name), "look who has it").held()
+                with contextlib.suppress(OSError):
+                    Lock(os.path.join(self._locks, name), "remove it").drop_dead()

@@ -13,6 +13,7 @@ file's content tells people and other processes what the owner is about.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -20,6 +21,12 @@ import time
 import typing as t
 
 from ..errors import EngineError
+from ..linux.private import make_private
+from .lease_record import read_record
+
+# For so long, in seconds, a lock that nobody living holds by its own words is tried again:
+# somebody only looks at it, removes it, or has just got it.
+_GLANCE = 0.2
 
 
 class LockError(EngineError):
@@ -29,7 +36,9 @@ class LockError(EngineError):
 def _try_lock(path: str) -> int | None:
     """A descriptor of ``path``, locked; None if somebody else has the lock."""
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # For nobody else: a lock that any user may hold is no lock.
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(path, flags | os.O_NONBLOCK, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The former owner may have unlinked the file between open and flock.
@@ -79,13 +88,17 @@ class Lock:
         self._fd = -1
 
     def __enter__(self) -> Lock:
-        deadline = time.monotonic() + self.timeout
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        begun = time.monotonic()
+        make_private(os.path.dirname(self.path))
         while (fd := _try_lock(self.path)) is None:
-            if time.monotonic() >= deadline or not self._alive():
+            waited = time.monotonic() - begun
+            if waited < _GLANCE and not self._has_living_holder():
+                time.sleep(0.002)
+                continue
+            if waited >= self.timeout or not self._alive():
                 raise LockError(
-                    f"cannot {self.purpose}: {self._holder()} (lock {self.path}); "
-                    "wait for it to end and try again"
+                    f"cannot {self.purpose}: {self._holder() or 'another process holds it'} "
+                    f"(lock {self.path}); wait for it to end and try again"
                 )
             time.sleep(0.1)
         self._fd = fd
@@ -94,17 +107,34 @@ class Lock:
         return self
 
     def held(self) -> bool:
-        """Whether somebody has the lock now; wait for nothing."""
-        if not os.path.exists(self.path) or (fd := _try_lock(self.path)) is None:
-            return os.path.exists(self.path)
-        os.unlink(self.path)
-        os.close(fd)
+        """Whether somebody has the lock now. Looks only: whoever takes it meanwhile gets it."""
+        with contextlib.suppress(OSError):
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(fd)
         return False
 
+    def drop_dead(self) -> None:
+        """Remove the file if nobody has the lock. Raises OSError."""
+        if os.path.exists(self.path) and (fd := _try_lock(self.path)) is not None:
+            os.unlink(self.path)
+            os.close(fd)
+
     def _holder(self) -> str:
-        with contextlib.suppress(OSError), open(self.path, encoding="utf-8") as file:
-            return file.read().strip() or "another process holds it"
-        return "another process holds it"
+        """What the holder says of itself; the file may hold anything."""
+        with contextlib.suppress(OSError), open(self.path, "rb") as file:
+            text = file.read(500).decode(errors="replace").strip()
+            return "".join(each if each.isprintable() else "?" for each in text)
+        return ""
+
+    def _has_living_holder(self) -> bool:
+        words = self._holder().split()
+        pid = words[1] if len(words) > 1 and words[0] == "process" else ""
+        return pid.isdecimal() and os.path.exists(f"/proc/{pid}")
 
     def __exit__(self, *_: object) -> None:
         os.unlink(self.path)
@@ -141,9 +171,22 @@ class Lease:
             self.note(**facts)
 
     def note(self, **facts: t.Any) -> None:
-        """Add ``facts`` to the record, on disk when this returns."""
+        """Add ``facts`` to the record, in its file when this returns. Raises OSError.
+
+        A line that the disk has no room for leaves nothing behind: what it was to name must
+        not be made.
+        """
+        line = json.dumps(facts).encode() + b"\n"
+        size = os.fstat(self._fd).st_size
+        try:
+            written = os.write(self._fd, line)
+            if written != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, size)
+            raise
         self.record.update(facts)
-        os.write(self._fd, json.dumps(facts).encode() + b"\n")
 
     def end(self) -> None:
         """Give the lease up: nothing it names exists any more."""
@@ -157,58 +200,86 @@ class Lease:
 
 def lease_name(lease: str, record: t.Mapping[str, t.Any]) -> str:
     """The name, unique for good, of the lease with this id and ``record``."""
-    return f"{lease}@{record.get('since', 0):.3f}"
+    return f"{lease}@{record.get('since', 0.0):.3f}"
 
 
 class Leases:
-    """The leases of one host, files in ``directory``."""
+    """The leases of one host, files in ``directory``; ``report`` is told of damaged ones."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(
+        self, directory: str, report: t.Callable[[str], None] = lambda _line: None
+    ) -> None:
         self.directory = directory
+        self._report = report
         self._counter = 0
 
     def take(self, **facts: t.Any) -> Lease:
         """A new lease. Its id is `<pid>-<counter>`, bbot's form of temporary names."""
-        os.makedirs(self.directory, exist_ok=True)
+        make_private(self.directory)
         while True:
             path = os.path.join(self.directory, f"{os.getpid()}-{self._counter}.lease")
             self._counter += 1
             # A dead owner of the same pid may have left a lease of this name.
-            if not os.path.exists(path) and (fd := _try_lock(path)) is not None:
+            if not os.path.lexists(path) and (fd := _try_lock(path)) is not None:
                 lease = Lease(path, fd, {})
-                lease.note(pid=os.getpid(), since=time.time(), **facts)
+                try:
+                    lease.note(pid=os.getpid(), since=time.time(), **facts)
+                except OSError:
+                    lease.end()
+                    raise
                 return lease
 
     def records(self) -> dict[str, dict[str, t.Any]]:
-        """Id and record of every lease, of dead owners too."""
+        """Id and record of every lease, of dead owners too; what is damaged in them is left out."""
         found = {}
         for path in self._paths():
-            with contextlib.suppress(FileNotFoundError):
-                found[os.path.basename(path).removesuffix(".lease")] = _read(path)
+            with contextlib.suppress(OSError):
+                record, _damage = read_record(path)
+                found[os.path.basename(path).removesuffix(".lease")] = record
         return found
 
     def stale(self) -> t.Iterator[Lease]:
         """Take over, one by one, the leases whose owner is dead.
 
-        The caller clears what the lease names away and ends it.
+        The caller clears what the lease names away and ends it. One that cannot be read, or
+        says what no lease says, is set aside.
         """
         for path in self._paths():
-            if not os.path.exists(path) or (fd := _try_lock(path)) is None:
+            try:
+                if not os.path.lexists(path) or (fd := _try_lock(path)) is None:
+                    continue
+            except OSError as error:
+                self._move_aside(path, error.strerror or str(error))
                 continue
-            yield Lease(path, fd, _read(path))
+            try:
+                record, damage = read_record(path)
+            except OSError as error:
+                record, damage = {}, error.strerror or str(error)
+            lease = Lease(path, fd, record)
+            if damage:
+                self.set_aside(lease, damage)
+            else:
+                yield lease
+
+    def set_aside(self, lease: Lease, why: str) -> None:
+        """Believe nothing of ``lease``, but keep its file under another name for people."""
+        self._move_aside(lease.path, why)
+        lease.abandon()
+
+    def _move_aside(self, path: str, why: str) -> None:
+        place = f"{path}.damaged"
+        try:
+            os.rename(path, place)
+        except OSError:
+            # Something stands in the way, of an earlier one.
+            place = f"{place}-{time.time_ns()}"
+            with contextlib.suppress(OSError):
+                os.rename(path, place)
+        self._report(f"error: a lease is damaged ({why}); it was set aside as {place}")
 
     def _paths(self) -> list[str]:
         try:
             names = os.listdir(self.directory)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(os.path.join(self.directory, n) for n in names if n.endswith(".lease"))
-
-
-def _read(path: str) -> dict[str, t.Any]:
-    record: dict[str, t.Any] = {}
-    with open(path, "rb") as file:
-        for line in file:
-            with contextlib.suppress(ValueError):
-                record.update(json.loads(line))
-    return record

@@ -14,9 +14,11 @@ import os
 import typing as t
 
 from ..errors import EngineError
+from ..formats.manifest.parser import ParseLimits, parse
 from ..host.host import Host
 from ..host.locks import Lease
 from ..host.phases import Phases
+from ..linux.private import make_private
 from ..network.bridge import check_mac, random_mac
 from ..records.machine import (
     BootstrappedMachine,
@@ -34,7 +36,7 @@ from .toolchain import Toolchain
 FAKE_MAC = "de:ad:be:ef:de:ad"
 
 # What the guest uploads: a manifest of a few lines.
-_LIMITS = Limits(upload_bytes=1 << 20, total_upload_bytes=16 << 20)
+_LIMITS = Limits(upload_bytes=1 << 20, total_upload_bytes=16 << 20, files=100)
 
 # Seconds that bbot waits for a bootstrap's first request; five minutes are plenty for
 # hardware, but not for a large guest under emulation.
@@ -136,13 +138,14 @@ def bootstrap(
     mac = check_mac(manifest.mac or old_mac or random_mac())
     put = os.path.join(host.tftp, "bootstrap", f"{toolchain.name}-{lease.id}")
     lease.note(folders=[put])
-    os.makedirs(put)
+    make_private(put)
     report = os.path.join(put, "manifest")
     found: list[BootstrapResult] = []
 
     def judge() -> SoftFailure | None:
         with open(report, "rb") as file:
-            found.append(BootstrapResult.parse(file.read(), f"{manifest.name}:manifest"))
+            name = f"{manifest.name}:manifest"
+            found.append(BootstrapResult.parse(parse(file.read(), name, ParseLimits()), name))
         return None
 
     talk = Talk(

@@ -19,14 +19,11 @@ import contextlib
 import dataclasses
 import os
 import secrets
-import selectors
-import socket
 import time
 import typing as t
 import zlib
 
-from ..errors import Interrupted
-from ..formats.manifest.text import sanitize
+from ..host.guest_lines import GuestLines, Refusals, cut
 from ..host.host import Host
 from ..host.locks import Lease
 from ..host.phases import Phases
@@ -35,18 +32,16 @@ from ..tftp.packets import parse_request
 from ..tftp.server import Event, HeldRequest, Limits, Server, TftpError
 from ..vm.accelerator import Accelerator
 from ..vm.qemu.process import Hardware, Vm, VmError
+from .boot import Boot
 from .template import Clone, TemplateError
-
-# Bytes of console and of progress that are kept: a guest may write without end.
-_CHANNEL_LIMIT = 16 << 20
-# How often, in seconds, to look whether we are still wanted.
-_ALIVE_INTERVAL = 1.0
 
 # What our worker asks for first. Only a machine that was resumed is given it: the time and
 # random bytes, which it cannot have of its own. bbot knows nothing of it and offers no such file.
 RESUMED = "resumed"
 # How long, in seconds, a resumed machine may take to the first sign of life.
 _RESUME = 30.0
+# So many attempts at the upload of the awaited file are told apart as phases.
+_MOST_UPLOADS = 10
 # Where machines have their servers' ports: above those that Linux gives to those who ask for any.
 _PORTS = range(61000, 65536)
 
@@ -129,114 +124,6 @@ class Talk:
     started: t.Callable[[Start], None] = lambda _start: None
 
 
-class _Channel:
-    """A byte stream from the machine, kept in a file up to a limit."""
-
-    def __init__(
-        self, sock: socket.socket, path: str, line: t.Callable[[str], None] | None
-    ) -> None:
-        self._sock = sock
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115
-        self._left = _CHANNEL_LIMIT
-        self._line = line
-        self._partial = b""
-
-    def read(self) -> bool:
-        """Take what is there; False at the end of the stream."""
-        try:
-            data = self._sock.recv(65536)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        if self._left > 0:
-            kept = data[: self._left]
-            self._left -= len(kept)
-            if self._left == 0:
-                kept += f"\n[cut here: {_CHANNEL_LIMIT} bytes are kept]\n".encode()
-            # These logs are a courtesy: a full disk must not end a task.
-            with contextlib.suppress(OSError):
-                self._file.write(kept)
-            if self._line is not None:
-                *lines, self._partial = (self._partial + kept).split(b"\n")
-                self._partial = self._partial[-4096:]
-                for line in lines:
-                    self._line(sanitize(line))
-        return bool(data)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Boot:
-    """One machine, booted once, and the loop that serves it."""
-
-    def __init__(
-        self,
-        vm: Vm,
-        server: Server,
-        progress: t.Callable[[str], None],
-        alive: t.Callable[[], bool],
-    ) -> None:
-        self.vm = vm
-        self._server = server
-        self._progress = progress
-        self._alive = alive
-        self._selector = selectors.DefaultSelector()
-        self._channels: list[_Channel] = []
-
-    def listen(self, logs: str) -> None:
-        """Begin to listen to the started machine; what it says goes to the folder ``logs``."""
-        self._selector.register(self._server.fileno(), selectors.EVENT_READ, None)
-        self._selector.register(self.vm.fileno(), selectors.EVENT_READ, None)
-        for sock, name, line in (
-            (self.vm.console, "console.log", None),
-            (self.vm.progress, "progress.log", self._progress),
-        ):
-            channel = _Channel(sock, os.path.join(logs, name), line)
-            self._channels.append(channel)
-            self._selector.register(sock, selectors.EVENT_READ, channel)
-
-    def serve(self, done: t.Callable[[], bool], timeout: float) -> str:
-        """Serve until ``done``, or the machine has ended, or ``timeout`` seconds have passed.
-
-        Returns `done`, `ended` or `timeout`; raises Interrupted.
-        """
-        deadline = time.monotonic() + timeout
-        while not done():
-            if not self.vm.running():
-                self._drain()
-                return "done" if done() else "ended"
-            now = time.monotonic()
-            if now >= deadline:
-                return "timeout"
-            if not self._alive():
-                raise Interrupted
-            wake = [deadline, now + _ALIVE_INTERVAL]
-            if (due := self._server.deadline()) is not None:
-                wake.append(due)
-            for key, _dummy in self._selector.select(max(0.0, min(wake) - now)):
-                if isinstance(key.data, _Channel) and not key.data.read():
-                    self._selector.unregister(key.fileobj)
-            self._server.poll()
-        return "done"
-
-    def _drain(self) -> None:
-        """Take what the machine left on its way out."""
-        self._server.poll()
-        for channel in self._channels:
-            while self._ready(channel) and channel.read():
-                pass
-
-    def _ready(self, channel: _Channel) -> bool:
-        return any(key.data is channel for key, _dummy in self._selector.select(0))
-
-    def close(self) -> None:
-        for channel in self._channels:
-            channel.close()
-        self._selector.close()
-
-
 def converse(
     host: Host, lease: Lease, accelerator: Accelerator, talk: Talk, phases: Phases
 ) -> SoftFailure | None:
@@ -303,34 +190,43 @@ def _attempt(
     clone: Clone | None = None,
 ) -> SoftFailure | None:
     """Boot once, or resume, and talk; a failure of kind `mis-boot` asks for another attempt."""
-    signs: list[Event] = []
+    heard = False
+    uploads = 0
+    refusals = Refusals(host.report)
+    lines = GuestLines(talk.progress)
     awaited = os.path.basename(talk.awaited)
     phases.begin("resume" if clone else "start")
     began = time.monotonic()
     address = str(bridge_address(host.bridge).ip)
 
     def note(event: Event) -> None:
+        nonlocal heard, uploads
         name = event.name.lstrip("/")
         if event.kind == "request":
             # Nobody but this machine has a business here from now on.
             server.peer = event.peer[0]
             if clone and name == RESUMED:
                 _write_resumed(talk.get_root)
-            elif clone and not signs:
-                raise _Astray(f"its worker asks for {event.name!r} before it has {RESUMED!r}")
+            elif clone and not heard:
+                asked = cut(event.name, 100)
+                raise _Astray(f"its worker asks for {asked!r} before it has {RESUMED!r}")
         # The request of a clone is an old one: it lives when it has taken the answer.
-        if (event.kind, name) == ("done", RESUMED) if clone else event.kind == "request":
-            if not signs:
-                lease.note(address=event.peer[0])
-                seconds = round(time.monotonic() - began, 3)
-                talk.started(Start(warm=bool(clone), seconds=seconds, reason=reason))
-            signs.append(event)
+        lives = (event.kind, name) == ("done", RESUMED) if clone else event.kind == "request"
+        if lives and not heard:
+            heard = True
+            lease.note(address=event.peer[0])
+            seconds = round(time.monotonic() - began, 3)
+            talk.started(Start(warm=bool(clone), seconds=seconds, reason=reason))
         ours = event.operation == "put" and name == awaited
         if ours and event.kind == "request":
+            uploads += 1
+        # A guest may begin and fail as often as it likes: that makes no phases without end.
+        timed = ours and uploads <= _MOST_UPLOADS
+        if timed and event.kind == "request":
             phases.begin("upload")
         if event.kind in ("failed", "refused") and name != RESUMED:
-            host.report(f"warning: tftp {event.operation} {event.name}: {event.error}")
-            if ours:
+            refusals.tell(event.operation, event.name, event.error)
+            if timed:
                 phases.begin("work")
 
     with contextlib.ExitStack() as stack:
@@ -354,14 +250,16 @@ def _attempt(
                 vm.start(address, server.port, state=clone.state, ram=clone.ram)
             except VmError as error:
                 return SoftFailure("mis-boot", str(error))
-        boot = _Boot(vm, server, talk.progress, talk.alive)
+        stack.callback(refusals.close)
+        stack.callback(lines.close)
+        boot = Boot(host, vm, server, lines.say, talk.alive)
         stack.callback(boot.close)
         boot.listen(talk.logs)
         if clone is not None:
             vm.resume()
             server.release(clone.held)
         try:
-            failure = _talk(boot, talk, phases, lambda: bool(signs), attempt)
+            failure = _talk(boot, talk, phases, lambda: heard, attempt)
         except _Astray as error:
             failure = SoftFailure("mis-boot", str(error))
         if failure is not None and failure.kind != "mis-boot":
@@ -433,7 +331,7 @@ def hold_first_request(
         vm = Vm(host, lease, hardware, accelerator, logs)
         stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
         vm.start(address, server.port, ram=ram)
-        boot = _Boot(vm, server, lambda _line: None, alive)
+        boot = Boot(host, vm, server, lambda _line: None, alive)
         stack.callback(boot.close)
         boot.listen(logs)
         outcome = boot.serve(lambda: bool(server.held), startup)
@@ -445,14 +343,14 @@ def hold_first_request(
         name = parse_request(held.datagram).name
         if name.lstrip("/") != RESUMED:
             raise TemplateError(
-                f"its worker asks for {name!r} first and not for {RESUMED!r}, so it would not "
-                "notice that it was resumed"
+                f"its worker asks for {cut(name, 100)!r} first and not for {RESUMED!r}, so it "
+                "would not notice that it was resumed"
             )
         yield vm, held
 
 
 def _talk(
-    boot: _Boot, talk: Talk, phases: Phases, requested: t.Callable[[], bool], attempt: int
+    boot: Boot, talk: Talk, phases: Phases, requested: t.Callable[[], bool], attempt: int
 ) -> SoftFailure | None:
     """The talk proper: first request, file, judgement, shutdown."""
     what, waits = talk.what, talk.waits
@@ -469,6 +367,8 @@ def _talk(
             if outcome == "timeout"
             else f"it ended with status {boot.vm.exit_status} before its first request"
         )
+        if said := boot.last_words():
+            reason += f"; the last line of its console is {said!r}"
         if attempt > waits.retries:
             return SoftFailure("startup timeout", f"{what} startup timeout: {reason}")
         return SoftFailure("mis-boot", reason)
@@ -491,10 +391,16 @@ def _talk(
                 "shutdown timeout",
                 f"{what} shutdown timeout: still running after {waits.shutdown:g} s",
             )
+        if boot.vm.exit_status != 0:
+            # What the guest has written last may be lost, and nobody would notice.
+            raise VmError(
+                f"QEMU ended with status {boot.vm.exit_status} while machine "
+                f"{boot.vm.hardware.name} was shut down, so its disk cannot be trusted"
+            )
     return None
 
 
-def _keep(host: Host, boot: _Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
+def _keep(host: Host, boot: Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
     """Keep a machine that failed for inspection, if that is wanted."""
     if not boot.vm.running():
         return
@@ -505,7 +411,7 @@ def _keep(host: Host, boot: _Boot, talk: Talk, phases: Phases, failure: SoftFail
         _hold(host, boot, talk, phases, failure)
 
 
-def _hold(host: Host, boot: _Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
+def _hold(host: Host, boot: Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
     """Keep the machine suspended for a person to inspect, for a limited time."""
     vm = boot.vm
     phases.begin("hold")

@@ -16,6 +16,7 @@ import typing as t
 from ..errors import EngineError
 from ..host.host import Host
 from ..host.phases import Phases
+from ..linux.private import make_private
 from ..records.machine import BootstrappedMachine, MachineManifest
 from ..storage.btrfs import StorageError, flush
 from . import template as _template
@@ -100,7 +101,7 @@ def ensure(
             return Ensured(machine, not unsaved, None, phases.seconds(), logs, unsaved)
 
         host.report(f"bootstrapping machine {machine.name}: {'; '.join(machine.reasons)}")
-        os.makedirs(logs, exist_ok=True)
+        make_private(logs)
         with leased(host, what="bootstrap", machine=machine.name) as lease:
             work = f"{path}-{lease.id}"
             lease.note(snapshot=work)

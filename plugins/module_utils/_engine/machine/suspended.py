@@ -31,6 +31,7 @@ from ..tftp.server import Server
 from ..vm.accelerator import Accelerator
 from ..vm.qemu.migration import SavedState
 from ..vm.qemu.process import Hardware, Vm, VmError
+from .suspended_record import RecordError, read_suspended
 from .sweep import leased
 
 # What is appended to the path of a bootstrapped machine, and then the id.
@@ -162,14 +163,30 @@ class Suspensions:
         """The suspended machines, the oldest first."""
         found = []
         for name in self._names():
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                path = os.path.join(self.directory, name, "record.json")
-                with open(path, encoding="utf-8") as file:
-                    record = json.load(file)
+            folder = os.path.join(self.directory, name)
+            try:
+                record = read_suspended(folder, self._host.machines, SUFFIX)
                 record["hardware"] = Hardware(**record["hardware"])
                 record["state"] = SavedState(**record["state"])
                 found.append(Suspended(**record))
+            except RecordError as error:
+                self._set_aside(folder, str(error))
+            except TypeError:
+                self._set_aside(folder, "it has fields that we do not know")
+            except OSError:
+                # It is being made, or removed.
+                continue
         return found
+
+    def _set_aside(self, folder: str, why: str) -> None:
+        """Believe nothing of a record, but keep what is there for people."""
+        place = os.path.join(self.directory, f"damaged-{os.path.basename(folder)}-{time.time_ns()}")
+        with contextlib.suppress(OSError):
+            os.rename(folder, place)
+            self._host.report(
+                f"error: a suspended machine's record is damaged ({why}); it was set aside "
+                f"as {place}"
+            )
 
     def find(self, name: str) -> Suspended:
         """The suspended machine of this id; HostError, with what there is, if there is none."""

@@ -12,11 +12,12 @@ import contextlib
 import shutil
 import typing as t
 
-from ..controller.journal import Journal, settle
+from ..controller.journal import Journal, JournalError, settle
 from ..errors import sentence
 from ..host.host import Host
 from ..host.locks import Lease
 from ..vm.qemu.process import release
+from .belongings import LeaseError, check_belongings
 
 
 def clear(host: Host, lease: Lease) -> None:
@@ -24,22 +25,38 @@ def clear(host: Host, lease: Lease) -> None:
 
     What it may name: a machine (see Vm), `folders` to delete, `snapshot`, the work
     snapshot, further `snapshots`, and `journal`, a task that has to get a result.
-    Raises NetworkError, CommandError, StorageError, JournalError or OSError where
-    something cannot be removed or settled; the lease is kept then, for the next sweep.
+    Raises LeaseError, with nothing touched, if it names what is not its own. Raises
+    NetworkError, CommandError, StorageError, JournalError or OSError where something
+    cannot be removed or settled; the lease is kept then, for the next sweep.
     """
     record = lease.record
+    check_belongings(host, lease)
     release(host, record)
     if record.get("journal"):
         # Before the folder goes: the result may have arrived there.
         journal, entry = record["journal"]
-        settle(Journal(journal), entry, record.get("delivery"))
-    for folder in record.get("folders", []):
+        _settle(host, journal, entry, record.get("delivery"))
+    for folder in record.get("folders") or []:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
-    for snapshot in [record.get("snapshot"), *record.get("snapshots", [])]:
+    for snapshot in [record.get("snapshot"), *(record.get("snapshots") or [])]:
         if snapshot and host.storage.info(snapshot) is not None:
             host.storage.delete(snapshot)
     lease.end()
+
+
+def _settle(host: Host, journal: str, entry: int, delivered: str | None) -> None:
+    """See to it that the task of a dead owner has a result. Raises JournalError.
+
+    That is where trying again can help. Whatever else is wrong, with the journal's entry or with
+    what a guest has sent, ends the lease all the same: it would be as wrong the next time.
+    """
+    try:
+        settle(Journal(journal), entry, delivered)
+    except Exception as error:
+        if isinstance(error, JournalError) and error.temporary:
+            raise
+        host.report(f"error: task {entry} in the journal cannot be settled: {sentence(error)}")
 
 
 @contextlib.contextmanager
@@ -78,6 +95,8 @@ def sweep(host: Host) -> list[str]:
         what = _description(lease)
         try:
             clear(host, lease)
+        except LeaseError as error:
+            host.leases.set_aside(lease, str(error))
         except Exception as error:
             # Whatever one of the dead has left must not keep the others from being cleared away.
             lease.abandon()

@@ -40,6 +40,8 @@ from .inventory import Machine
 STATE = "warm.state"
 RAM = "ram"
 _FACTS = "warm.json"
+# Bytes: it has some KiB.
+_LARGEST_FACTS = 1 << 20
 
 
 class TemplateError(EngineError):
@@ -118,8 +120,9 @@ def look(machine: Machine) -> Template | None:
         for file in (os.path.join(path, STATE), os.path.join(ram, RAM)):
             with contextlib.suppress(FileNotFoundError):
                 size += os.stat(file).st_blocks * 512
-        return Template(path, facts["made"], facts["seconds"], size, facts["reason"])
-    except (TemplateError, KeyError, OSError):
+        made, seconds = float(facts["made"]), float(facts["seconds"])
+        return Template(path, made, seconds, size, str(facts["reason"]))
+    except (TemplateError, KeyError, TypeError, ValueError, OSError):
         return None
 
 
@@ -156,7 +159,7 @@ def clone(
             raise TemplateError("its state is damaged")
         _check_address(host, held.peer[0])
         return Clone(hardware, state, _open_ram(os.path.join(ram_path, RAM), facts["ram"]), held)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise TemplateError(f"its description cannot be understood ({error!r})") from error
     except OSError as error:
         raise TemplateError(f"{error.filename} cannot be read ({error.strerror})") from error
@@ -192,12 +195,12 @@ def _read(directory: str) -> dict[str, t.Any]:
     path = os.path.join(directory, _FACTS)
     try:
         with open(path, "rb") as file:
-            facts = json.load(file)
+            facts = json.loads(file.read(_LARGEST_FACTS))
     except FileNotFoundError as error:
         raise TemplateError("nothing has been saved for it") from error
     except OSError as error:
         raise TemplateError(f"{path} cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TemplateError("its description is damaged") from error
     if not isinstance(facts, dict):
         raise TemplateError("its description is damaged")

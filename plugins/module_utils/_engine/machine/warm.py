@@ -14,6 +14,7 @@ import time
 from ..host.host import Host, HostError
 from ..host.locks import Lease
 from ..host.phases import Phases
+from ..linux.private import make_private
 from ..machine.locking import task_lock
 from ..storage.btrfs import flush
 from ..vm.qemu.process import Hardware
@@ -60,7 +61,7 @@ def make(
         hardware = _hardware(machine, toolchain, running, work)
         _check_space(machine, hardware)
         lease.note(snapshots=[work, f"{work}.ram"])
-        os.makedirs(logs, exist_ok=True)
+        make_private(logs)
         key = _template.fit(host, machine, hardware, running.accelerator)
         began = time.monotonic()
         try:

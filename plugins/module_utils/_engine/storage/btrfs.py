@@ -181,17 +181,25 @@ class Btrfs:
             ) from error
 
     def delete(self, path: str) -> None:
-        parent, name = _split(path)
         info = self.info(path)
         if info is None:
             raise StorageError(f"cannot delete {path}: it is not a subvolume")
-        if info.read_only:
-            self.set_read_only(path, False)
         try:
-            with _opened(parent) as fd:
-                fcntl.ioctl(fd, _SNAP_DESTROY, bytearray(_VOL_ARGS.pack(0, name)))
+            try:
+                self._destroy(path)
+            except OSError as error:
+                # Only who may not do everything needs it writable, which a full quota forbids.
+                if not info.read_only or error.errno not in (errno.EROFS, errno.EPERM):
+                    raise
+                self.set_read_only(path, False)
+                self._destroy(path)
         except OSError as error:
             raise StorageError(f"cannot delete subvolume {path}: {_reason(error)}") from error
+
+    def _destroy(self, path: str) -> None:
+        parent, name = _split(path)
+        with _opened(parent) as fd:
+            fcntl.ioctl(fd, _SNAP_DESTROY, bytearray(_VOL_ARGS.pack(0, name)))
 
     def rename(self, path: str, dest: str) -> None:
         try:

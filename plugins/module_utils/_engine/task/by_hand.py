@@ -20,7 +20,7 @@ from ..records.result import Result
 from ..records.task import Task
 from ..records.values import Status
 from ..tftp.server import Limits, Server
-from .perform import Booking, Delivery, Outcome
+from .perform import Booking, Delivery, Outcome, for_result
 
 # The worker has to be told to ask here.
 _ADDRESS = "127.0.0.1"
@@ -52,7 +52,7 @@ def perform_by_hand(
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         with open(os.path.join(get, "manifest"), "w", encoding="utf-8", newline="") as file:
             file.write(task.to_text())
-        server = Server(_ADDRESS, port, get_root=get, put_root=put, limits=limits)
+        server = Server(_ADDRESS, port, get_root=get, put_root=put, limits=for_result(limits))
         with server, phases.during("work"):
             place = f"in {get} and at {_ADDRESS}:{server.port}"
             host.report(f"info: task {task.name}/{task.version} is {place}")

@@ -13,6 +13,7 @@ import os
 import re
 import time
 
+from ..linux.private import make_private
 from ..records.report import TaskReport
 from ..records.result import Result
 from ..records.task import Task
@@ -28,12 +29,18 @@ def logs_name(what: str) -> str:
 LOGS_NAME = re.compile(r".+-\d{8}T\d{6}-\d+")
 
 
+# What else is in a folder of logs: an operation of such a name must not replace it.
+_RESERVED = {"agent", "artifacts", "bootstrap", "machine", "report", "result", "task"}
+
+
 def log_names(result: Result) -> dict[str, str]:
     """The log file of each operation: the guest chose the operations' names, not we."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for number, operation in enumerate(result.logs):
         name = re.sub("[^A-Za-z0-9_.+-]", "_", operation).lstrip(".")[:100] or "_"
+        if name.partition(".")[0].lower() in _RESERVED:
+            name = f"operation-{name}"
         while name in taken:
             name = f"{name}.{number}"
         taken.add(name)
@@ -48,8 +55,9 @@ def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
     texts |= {names[each.operation]: each.log for each in outcome.result.operations}
     if outcome.report != TaskReport():
         texts["report.json"] = json.dumps(outcome.report.to_mapping(), indent=2)
-    os.makedirs(logs, exist_ok=True)
+    make_private(logs)
     for name, text in texts.items():
         with open(os.path.join(logs, name), "w", encoding="utf-8", newline="") as file:
+            os.fchmod(file.fileno(), 0o600)
             file.write(text if text.endswith("\n") or not text else f"{text}\n")
     return files_below(logs)

@@ -18,9 +18,11 @@ import typing as t
 from ..controller.journal import Journal, JournalError
 from ..errors import EngineError, Interrupted, sentence
 from ..formats.manifest.model import ManifestError
+from ..host.guest_lines import cut
 from ..host.host import Host, HostError
 from ..host.locks import Lease
 from ..host.phases import Phases
+from ..linux.private import make_private
 from ..machine.bootstrap import Running
 from ..machine.conversation import SoftFailure, Start, Talk, Waits, converse
 from ..machine.inventory import Machine
@@ -28,6 +30,7 @@ from ..machine.locking import task_lock
 from ..machine.sweep import leased
 from ..machine.template import Clone, clone
 from ..machine.toolchain import Toolchain
+from ..records.arrived import RESULT_LIMIT, read_arrived
 from ..records.report import ReportError, TaskReport, check_uploads, read_report
 from ..records.result import Result
 from ..records.task import Task
@@ -37,9 +40,6 @@ from ..vm.qemu.process import Hardware
 
 # Seconds that bbot waits for a task's first request, and what emulation takes instead.
 STARTUP = {"kvm": 60.0, "tcg": 300.0}
-
-# Each operation has a log file on the host, and bbot's workers know fewer than a dozen.
-_MOST_OPERATIONS = 100
 
 Culprit = t.Literal["none", "task", "machine", "host"]
 
@@ -137,7 +137,8 @@ def perform(
     if fake:
         return faked(task, booking)
     machine_logs = os.path.join(logs, "machine")
-    os.makedirs(machine_logs, exist_ok=True)
+    make_private(logs)
+    make_private(machine_logs)
     title = f"{task.name}/{task.version}"
     with (
         task_lock(host, machine, f"perform {title}", running),
@@ -152,8 +153,9 @@ def perform(
             if booking.awaited:
                 own.note(journal=[booking.journal.path, booking.entry], delivery=delivery.path)
             booking.journal.own(booking.entry, own.name, logs)
-        os.makedirs(get)
-        os.makedirs(put)
+        make_private(folder)
+        os.mkdir(get)
+        os.mkdir(put)
         with open(os.path.join(get, "manifest"), "w", encoding="utf-8", newline="") as file:
             file.write(task.to_text())
         for name, path in files.items():
@@ -177,7 +179,7 @@ def perform(
             put_root=put,
             awaited=delivery.path,
             waits=waits,
-            limits=limits,
+            limits=for_result(limits),
             logs=machine_logs,
             judge=judge,
             clean=False,
@@ -210,6 +212,11 @@ def perform(
         start,
         delivery.report,
     )
+
+
+def for_result(limits: Limits) -> Limits:
+    """``limits`` with that of the result, which is parsed, beside those of other uploads."""
+    return dataclasses.replace(limits, named={"manifest": RESULT_LIMIT})
 
 
 def faked(task: Task, booking: Booking | None) -> Outcome:
@@ -265,10 +272,9 @@ class Delivery:
     def judge(self) -> SoftFailure | None:
         """Read what has arrived. A garbled or abnormal one is a soft failure."""
         try:
-            with open(self.path, "rb") as file:
-                result = Result.parse(file.read(), "result").identified(self._task)
+            result = read_arrived(self.path, self._task)
         except ManifestError as error:
-            self.complaint = f"the result cannot be read: {error}"
+            self.complaint = f"the result cannot be used: {cut(str(error))}"
         else:
             self.complaint = self._objection(result)
         aborted = Result.for_task(self._task, Status.ABNORMAL)
@@ -278,21 +284,13 @@ class Delivery:
         return SoftFailure("terminated abnormally", "build terminated abnormally")
 
     def _objection(self, result: Result) -> str:
-        """What makes a result that can be read useless all the same; empty for a good one."""
-        task = self._task
-        if (result.name, result.version) != (task.name, task.version):
-            return (
-                f"the result is of {result.name} {result.version}, "
-                f"not of {task.name} {task.version}"
-            )
-        if len(result.operations) > _MOST_OPERATIONS:
-            return f"the result has {len(result.operations)} operations"
+        """What is wrong with the report in the result; empty if nothing is."""
         if result.report is None:
             return ""
         try:
             self.report = read_report(result.report)
         except ReportError as error:
-            return f"the report in the result is not as it should be: {error}"
+            return f"the report in the result is not as it should be: {cut(str(error))}"
         return check_uploads(self.report, os.path.dirname(self.path))
 
 
@@ -343,18 +341,19 @@ class _Keeper:
 
 
 def _blame(delivery: Delivery, failure: SoftFailure | None) -> tuple[Culprit, str]:
+    """Return who is to blame, and why; the guest may have chosen words of the reason."""
     if failure is None:
         if delivery.result.status >= Status.ERROR:
             failed = [
-                f"{each.operation} {each.status}"
+                f"{cut(each.operation, 50)} {each.status}"
                 for each in delivery.result.operations
                 if each.status >= Status.ERROR
             ]
-            return "task", ", ".join(failed) or f"status {delivery.result.status}"
+            return "task", cut(", ".join(failed)) or f"status {delivery.result.status}"
         return "none", ""
     if failure.kind == "timeout":
         return "task", failure.message
-    return "machine", delivery.complaint or failure.message
+    return "machine", cut(delivery.complaint) or failure.message
 
 
 def _collect(put: str, logs: str) -> dict[str, str]:

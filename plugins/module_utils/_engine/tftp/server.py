@@ -18,12 +18,13 @@ import math
 import os
 import select
 import socket
+import sys
 import time
 import types
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .files import Blocks, NetasciiBlocks, Upload, open_download
+from .files import Blocks, NetasciiBlocks, Upload, open_download, split_name
 from .packets import (
     ACCESS,
     ACK,
@@ -57,20 +58,29 @@ _PROGRESS_EVERY = 0.25  # seconds
 _LINGER = 10.0  # seconds
 _MOST_LINGERING = 256
 _STRAY_ERRORS_PER_SECOND = 10
+# A request that is repeated while its transfer gets on is an echo. Where nothing has happened
+# for so long, in seconds, the client was reset and means it.
+_RESET = 1.0
 
 
 @dataclass(frozen=True)
 class Limits:
     """What a guest may do.
 
-    ``upload_bytes`` for one upload, ``total_upload_bytes`` for all that succeed or are under
-    way; ``transfers`` at once, held requests included; ``packets_per_second`` for the whole
+    ``upload_bytes`` for one upload, or less by ``named`` for one of a certain name;
+    ``total_upload_bytes`` and ``files`` for all that succeed or are under way; ``transfers``
+    at once, held requests included; ``packets_per_second`` for the whole
     server, what exceeds it is dropped; ``give_up`` in seconds without progress; ``window``
-    in blocks, ``block`` in bytes: the largest that are agreed to.
+    in blocks, ``block`` in bytes: the largest that are agreed to. ``flight`` is how many
+    bytes the windows of all downloads may have together: where they have more, those that
+    begin get windows of one block.
     """
 
     upload_bytes: int = 4 << 30
     total_upload_bytes: int = 16 << 30
+    files: int = 1000
+    named: t.Mapping[str, int] = field(default_factory=dict)
+    flight: int = 8 << 20
     transfers: int = 64
     packets_per_second: int = 100_000
     give_up: float = 30.0
@@ -128,10 +138,11 @@ class _Rate:
 
 
 class _Quota:
-    """The bytes all uploads of a server may have together."""
+    """The bytes, and the number of files, that all uploads of a server may have together."""
 
-    def __init__(self, limit: int) -> None:
-        self.left = limit
+    def __init__(self, limits: Limits) -> None:
+        self.left = limits.total_upload_bytes
+        self.files = limits.files
 
 
 class _LimitedUpload:
@@ -142,7 +153,8 @@ class _LimitedUpload:
         self._limit = limit
         self._quota = quota
         self._size = 0
-        self._published = False
+        self._settled = False
+        quota.files -= 1
 
     def write(self, piece: memoryview) -> None:
         size = len(piece)
@@ -156,12 +168,13 @@ class _LimitedUpload:
 
     def publish(self) -> None:
         self._upload.publish()
-        self._published = True
+        self._settled = True
 
     def discard(self) -> None:
-        if not self._published:
+        if not self._settled:
+            self._settled = True
             self._quota.left += self._size
-            self._size = 0
+            self._quota.files += 1
             self._upload.discard()
 
 
@@ -175,6 +188,7 @@ class _Job:
     total: int | None
     started: float
     report_at: float
+    flight: int
 
 
 class Server:
@@ -211,9 +225,10 @@ class Server:
         self._hold = hold
         self._jobs: dict[Peer, _Job] = {}
         self._running = 0
+        self._flight = 0
         self._lingering: collections.deque[tuple[float, Peer, _Job]] = collections.deque()
         self._held: dict[Peer, HeldRequest] = {}
-        self._quota = _Quota(limits.total_upload_bytes)
+        self._quota = _Quota(limits)
         self._due = math.inf
         self._packets = _Rate(limits.packets_per_second)
         self._stray_errors = _Rate(_STRAY_ERRORS_PER_SECOND)
@@ -399,10 +414,11 @@ class Server:
             return
         datagram = bytes(packet)
         if job is not None and job.transfer.state == "running":
-            if datagram == job.datagram:
-                # Repeated, because our answer was lost; later than that it is an echo.
-                if job.transfer.untouched:
-                    job.transfer.repeat(now)
+            if datagram == job.datagram and job.transfer.untouched:
+                # Repeated, because our answer was lost.
+                job.transfer.repeat(now)
+                return
+            if datagram == job.datagram and job.transfer.quiet(now) < _RESET:
                 return
             job.transfer.fail("the peer began a new transfer from the same port", None)
             self._ended(job, now)
@@ -433,17 +449,18 @@ class Server:
 
     def _begin(self, request: Request, datagram: bytes, peer: Peer, now: float) -> None:
         try:
-            transfer, total = (
+            transfer, total, flight = (
                 self._open_get(request, peer)
                 if request.operation == "get"
-                else self._open_put(request, peer)
+                else (*self._open_put(request, peer), 0)
             )
         except TftpError as error:
             self._refuse(datagram, peer, error, request)
             return
-        job = _Job(request, datagram, transfer, total, now, now + _PROGRESS_EVERY)
+        job = _Job(request, datagram, transfer, total, now, now + _PROGRESS_EVERY, flight)
         self._jobs[peer] = job
         self._running += 1
+        self._flight += flight
         transfer.start(now)
         if transfer.state != "running":
             self._ended(job, now)
@@ -451,15 +468,18 @@ class Server:
             self._due = min(self._due, transfer.due)
 
     def _negotiate(self, request: Request, size: int | None) -> Terms:
+        room = self._wire.window_bytes
+        if request.operation == "get":
+            room = min(room, max(0, self._limits.flight - self._flight))
         return negotiate(
             request,
             size=size,
             largest_block=self._limits.block,
             largest_window=self._limits.window,
-            window_bytes=self._wire.window_bytes,
+            window_bytes=room,
         )
 
-    def _open_get(self, request: Request, peer: Peer) -> tuple[Sender, int | None]:
+    def _open_get(self, request: Request, peer: Peer) -> tuple[Sender, int | None, int]:
         if self._get_root is None:
             raise TftpError("this server has nothing to download", ACCESS)
         descriptor = open_download(self._get_root, request.name)
@@ -476,13 +496,16 @@ class Server:
         opening = build_oack(terms.accepted) if terms.accepted else None
         give_up = self._limits.give_up
         sender = Sender(blocks, terms, self._wire, peer, give_up=give_up, opening=opening)
-        return sender, size
+        return sender, size, terms.block * terms.window
 
     def _open_put(self, request: Request, peer: Peer) -> tuple[Receiver, int | None]:
         if self._put_root is None:
             raise TftpError("this server takes no uploads", ACCESS)
         terms = self._negotiate(request, None)
-        limit = self._limits.upload_bytes
+        name = "/".join(split_name(request.name))
+        limit = min(self._limits.upload_bytes, self._limits.named.get(name, sys.maxsize))
+        if self._quota.files < 1:
+            raise TftpError(f"{self._limits.files} files have been uploaded: no more", FULL)
         if terms.tsize is not None and terms.tsize > min(limit, self._quota.left):
             raise TftpError(f"an upload of {terms.tsize} bytes exceeds the limit", FULL)
         upload = Upload(self._put_root, request.name, netascii=request.mode == "netascii")
@@ -509,6 +532,7 @@ class Server:
 
     def _ended(self, job: _Job, now: float) -> None:
         self._running -= 1
+        self._flight -= job.flight
         peer = job.transfer.peer
         self._lingering.append((now + _LINGER, peer, job))
         while self._lingering[0][0] <= now or len(self._lingering) > _MOST_LINGERING:

@@ -60,13 +60,16 @@ class Timer:
 
     Smoothed as in RFC 6298, but from 40 ms up: a guest without KVM is often late by some
     20 ms, and a needless repetition of a window costs it more than the wait. ``asked`` is
-    the timeout agreed on: it never gets longer than that.
+    the timeout agreed on: it gets longer than that only where several repetitions in a row
+    were not answered, so that a peer that is silent is not sent windows at full speed.
     """
 
     SHORTEST, FIRST, LONGEST = 0.04, 0.25, 2.0
+    HURRIED = 4
 
     def __init__(self, asked: float | None = None) -> None:
-        self._longest = min(asked or self.LONGEST, self.LONGEST)
+        self._longest = max(self.SHORTEST, min(asked or self.LONGEST, self.LONGEST))
+        self._repetitions = 0
         self._mean: float | None = None
         self._deviation = 0.0
         self.interval = min(self.FIRST, self._longest)
@@ -82,7 +85,15 @@ class Timer:
         self.interval = min(max(self._mean + 4 * self._deviation, self.SHORTEST), self._longest)
 
     def back_off(self) -> None:
-        self.interval = min(self.interval * 2, self._longest)
+        """Wait longer for the answer to a repetition."""
+        self._repetitions += 1
+        hurried = self._repetitions <= self.HURRIED
+        self.interval = min(self.interval * 2, self._longest if hurried else self.LONGEST)
+
+    def answered(self) -> None:
+        """Note that the peer is there."""
+        self._repetitions = 0
+        self.interval = min(self.interval, self._longest)
 
 
 class Transfer(abc.ABC):
@@ -115,6 +126,10 @@ class Transfer(abc.ABC):
     @abc.abstractmethod
     def untouched(self) -> bool:
         """Whether the peer has not yet answered at all."""
+
+    def quiet(self, now: float) -> float:
+        """For how many seconds the transfer has not got on."""
+        return now - self._progress_at
 
     def start(self, now: float, heard: memoryview | None = None) -> None:
         """Say the first thing or, where the peer's first block was heard, answer that."""
@@ -169,6 +184,7 @@ class Transfer(abc.ABC):
 
     def _heard(self, now: float) -> None:
         self._progress_at = now
+        self._timer.answered()
         if not self._repeated:
             self._timer.sample(now - self._sent_at)
         self._repeated = False

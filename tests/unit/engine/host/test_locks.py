@@ -210,3 +210,161 @@ def test_no_folder_is_no_lease(tmp_path: Path) -> None:
     leases = Leases(str(tmp_path / "none"))
     assert leases.records() == {}
     assert list(leases.stale()) == []
+
+
+def test_looking_refuses_nobody(tmp_path: Path) -> None:
+    path = str(tmp_path / "x.lock")
+
+    def look() -> None:
+        while True:
+            Lock(path, "look at it").held()
+            Lock(path, "remove it").drop_dead()
+
+    pid = os.fork()
+    if pid == 0:
+        try:
+            look()
+        finally:
+            os._exit(1)
+    try:
+        for _dummy in range(1000):
+            with Lock(path, "perform hello"):
+                pass
+    finally:
+        kill(pid)
+
+
+def test_looking_at_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    lock = Lock(str(path), "look")
+    assert not lock.held()
+    assert not path.exists()
+    with Lock(str(path), "have it"):
+        assert lock.held()
+        lock.drop_dead()
+        assert lock.held()
+    path.write_text("process 4194305 is dead\n")
+    assert not lock.held()
+    assert path.exists()
+    lock.drop_dead()
+    assert not path.exists()
+
+
+CONTENTS = [
+    b"",
+    b"\xff\xfe\x00",
+    b"process",
+    b"process x",
+    b"process 4194305 is dead",
+    b"\n" * 10**7,
+]
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_a_lock_file_may_hold_anything(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.lock"
+    with Lock(str(path), "be first"):
+        path.write_bytes(content)
+        with pytest.raises(LockError, match="cannot be second: ") as caught:
+            Lock(str(path), "be second").__enter__()
+        assert len(str(caught.value)) < 700
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "fifo"])
+def test_what_is_no_file_is_no_lock(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.lock"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        os.mkfifo(path)
+    lock = Lock(str(path), "have it")
+    assert not lock.held()
+    if kind != "fifo":
+        with pytest.raises(OSError, match=r"Is a directory|symbolic"):
+            lock.__enter__()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_locks_and_leases_are_of_no_use_to_others(tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir(mode=0o755)
+    leases = Leases(str(tmp_path / "leases"))
+    old = os.umask(0)
+    try:
+        with Lock(str(tmp_path / "locks" / "x.lock"), "x"):
+            leases.take(what="x").abandon()
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    finally:
+        os.umask(old)
+    lease = f"{os.getpid()}-0.lease"
+    assert modes == {"locks": 0o700, "leases": 0o700, "x.lock": 0o600, lease: 0o600}
+
+
+def test_a_short_write_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = Leases(str(tmp_path)).take(what="x")
+    whole = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda fd, data: whole(fd, data[:7]))
+        with pytest.raises(OSError, match="No space left"):
+            lease.note(snapshot="/a")
+        lease.tell(phase="x")
+    lease.note(mac="m")
+    record = sole(Leases(str(tmp_path)))
+    assert record == lease.record
+    assert ("snapshot" in record, "phase" in record, record["mac"]) == (False, False, "m")
+    lease.end()
+
+
+DAMAGED = {
+    "no object": b"5\n",
+    "a path of numbers": b'{"runtime": 5}\n',
+    "folders of numbers": b'{"folders": [5]}\n',
+    "an unhashable snapshot": b'{"snapshot": ["a"]}\n',
+    "a NUL": b'{"snapshot": "/a\\u0000b"}\n',
+    "a newline": b'{"machine": "m\\nerror: x"}\n',
+    "no number": b'{"since": "x"}\n',
+    "no finite number": b'{"since": NaN}\n',
+    "no time": b'{"since": null}\n',
+    "too large": b'{"what": "' + b"x" * (2 << 20) + b'"}\n',
+    "no pair": b'{"journal": "x"}\n',
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_lease_is_set_aside(tmp_path: Path, name: str) -> None:
+    (tmp_path / "1-0.lease").write_bytes(DAMAGED[name])
+    told: list[str] = []
+    leases = Leases(str(tmp_path), told.append)
+    for number in range(2):
+        leases.records()
+        assert list(leases.stale()) == []
+        assert len(told) == number + 1
+        assert told[number].startswith("error: a lease is damaged (")
+        assert told[number].isprintable()
+        (tmp_path / "1-0.lease").write_bytes(DAMAGED[name])
+    assert (tmp_path / "1-0.lease.damaged").read_bytes() == DAMAGED[name]
+
+
+def test_what_is_cut_short_or_nested_is_no_damage(tmp_path: Path) -> None:
+    for number, content in enumerate([b"", b"[" * 100_000, b'{"a', b"nonsense\n", b"9" * 5000]):
+        (tmp_path / f"{number}-0.lease").write_bytes(content)
+    leases = Leases(str(tmp_path))
+    assert set(map(str, leases.records().values())) == {"{}"}
+    for lease in leases.stale():
+        assert lease.name == f"{lease.id}@0.000"
+        lease.end()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_no_file_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "1-0.lease").mkdir()
+    (tmp_path / "2-0.lease").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "3-0.lease")
+    told: list[str] = []
+    leases = Leases(str(tmp_path), told.append)
+    leases.records()
+    assert list(leases.stale()) == []
+    assert len(told) == 3
+    assert {name.partition(".lease.")[2] for name in os.listdir(tmp_path)} == {"damaged"}

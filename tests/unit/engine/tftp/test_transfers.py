@@ -383,7 +383,18 @@ def test_the_timer_learns_and_backs_off():
 
 
 def test_the_timer_never_waits_longer_than_agreed():
-    timer = Timer(asked=0.02)
+    timer = Timer(asked=0.06)
     timer.sample(1.0)
     timer.back_off()
-    assert timer.interval == 0.02
+    assert timer.interval == 0.06
+
+
+def test_the_timer_is_not_hurried_by_a_peer_that_is_silent():
+    timer = Timer(asked=0.01)
+    waits = []
+    for _dummy in range(12):
+        waits.append(timer.interval)
+        timer.back_off()
+    assert waits == [0.04] * 5 + [0.08, 0.16, 0.32, 0.64, 1.28, 2.0, 2.0]
+    timer.answered()
+    assert timer.interval == 0.04

@@ -11,6 +11,7 @@ an earlier mistake is reported first, and the defect in the words of the place w
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 from .model import Manifest, ManifestError, ManifestList, Pair
@@ -19,28 +20,43 @@ from .unicode import decode
 _NEWLINE = re.compile("\r+\n?")
 _BLANKS = re.compile("[ \t]*")
 # What may stand before a pair: blank lines, comment lines, the blanks of the pair's own line. The
-# last comment may lack its newline at the end of the text.
-_BETWEEN_PAIRS = re.compile("(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?P<comment>#[^\n]*)?")
+# last comment may lack its newline at the end of the text. The `*+` goes back to no line, and so
+# remembers none: without it a MiB of empty lines takes 250 MiB.
+_BETWEEN_PAIRS = re.compile("(?:[ \t]*(?:#[^\n]*)?\n)*+[ \t]*(?P<comment>#[^\n]*)?")
 _NAME = re.compile("[^: \t\n]*")
 _BLOCK_END = re.compile(r"^\\$", re.MULTILINE)
 # At the end of a line one backslash alone joins the next line; of several, the last one vanishes.
 _LINE_END_ESCAPE = re.compile(r"(?<!\\)\\(?:\n|\Z)|(?<=\\)\\(?=\n|\Z)")
 
 
-def parse(text: bytes | str, name: str = "<stdin>") -> ManifestList:
+@dataclasses.dataclass(frozen=True)
+class ParseLimits:
+    """How much of a text that a guest has written is read: so many `manifests` and `pairs` in all.
+
+    A pair takes some 200 bytes of memory where two bytes of text are enough for it.
+    """
+
+    manifests: int = 1
+    pairs: int = 10_000
+
+
+def parse(
+    text: bytes | str, name: str = "<stdin>", limits: ParseLimits | None = None
+) -> ManifestList:
     """Read a stream of manifests; an empty stream is legal and yields none.
 
-    `name` stands for the stream in errors. Raises `ManifestError` and nothing else, whatever the
-    input.
+    `name` stands for the stream in errors. Without `limits` everything is read, as libbutl does.
+    Raises `ManifestError` and nothing else, whatever the input.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    return _Parser(data, name).stream()
+    return _Parser(data, name, limits).stream()
 
 
 class _Parser:
     """A scanner over one decoded text; `_at` is the index of the next character to be read."""
 
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: bytes, name: str, limits: ParseLimits | None) -> None:
+        self._limits = limits
         decoded, self._defect = decode(data)
         self._text = _NEWLINE.sub("\n", decoded)
         self._end = len(self._text)
@@ -52,6 +68,7 @@ class _Parser:
 
     def stream(self) -> ManifestList:
         manifests: list[Manifest] = []
+        pairs = 0
         while True:
             self._skip_between_pairs()
             line, column = self._place(self._at)
@@ -59,6 +76,8 @@ class _Parser:
             if self._at == self._end and self._defect is None:
                 break
             pair = self._pair()
+            pairs += 1
+            self._check_limits(pair, pairs, len(manifests))
             if not pair.name:
                 if manifests:
                     manifests[-1].end = here
@@ -70,6 +89,22 @@ class _Parser:
         if manifests:
             manifests[-1].end = here
         return ManifestList(manifests, self._name, here)
+
+    def _check_limits(self, pair: Pair, pairs: int, manifests: int) -> None:
+        """Refuse a pair that is one too many; so many `manifests` have begun before it."""
+        limits = self._limits
+        if limits is None:
+            return
+        if pairs > limits.pairs:
+            raise self._error(
+                pair.name_line, pair.name_column, f"more than {limits.pairs} pairs are not read"
+            )
+        if not pair.name and manifests >= limits.manifests:
+            raise self._error(
+                pair.name_line,
+                pair.name_column,
+                f"more than {limits.manifests} manifests are not read",
+            )
 
     def _start(self, pair: Pair, first: bool) -> Pair:
         """Check the version of a start pair; only the first one of the stream must have it."""

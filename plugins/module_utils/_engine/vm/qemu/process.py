@@ -20,6 +20,7 @@ import json
 import os
 import pwd
 import select
+import shutil
 import signal
 import socket
 import typing as t
@@ -27,6 +28,7 @@ import typing as t
 from ...errors import EngineError
 from ...host.host import Host
 from ...host.locks import Lease, Lock, LockError, process_start
+from ...linux.private import make_private
 from ...network.bridge import Redirect
 from ...network.taps import lead_to
 from ..accelerator import Accelerator, qemu_program
@@ -162,6 +164,15 @@ def state_key(hardware: Hardware, accelerator: Accelerator) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
+def _own(file: os.DirEntry[str], account: pwd.struct_passwd) -> None:
+    """Have ``file`` be of use to ``account`` only; each change costs the file system something."""
+    stat = file.stat(follow_symlinks=False)
+    if (stat.st_uid, stat.st_gid) != (account.pw_uid, account.pw_gid):
+        os.chown(file.path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+    if stat.st_mode & 0o077:
+        os.chmod(file.path, 0o600)
+
+
 def _become(account: pwd.struct_passwd) -> None:
     """In the child: drop to ``account``."""
     if os.geteuid() == 0 and account.pw_uid != 0:
@@ -191,14 +202,15 @@ def _spawn(
     if pid == 0:
         try:
             os.setsid()
+            # As whom we are: its user need not be able to come here.
+            os.chdir(directory)
+            null = os.open(os.devnull, os.O_RDONLY)
+            output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
             _become(account)
             # After the change of user, which would clear it (prctl(2)).
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != parent:
                 os._exit(1)
-            os.chdir(directory)
-            null = os.open(os.devnull, os.O_RDONLY)
-            output = os.open(log, os.O_WRONLY | os.O_APPEND)
             for source, target in ((null, 0), (output, 1), (output, 2)):
                 os.dup2(source, target)
             for name in os.listdir("/proc/self/fd"):
@@ -227,7 +239,8 @@ class Vm:
 
     ``logs`` is an existing directory for `qemu.log`. ``lease`` is the owner's.
     The sockets ``console`` and ``progress`` are non-blocking; whoever runs the
-    machine reads them.
+    machine reads them, and calls listen() when ``monitor`` is readable. ``out_of_space``
+    tells whether QEMU has stopped the machine because the host's disk is full.
     """
 
     def __init__(
@@ -241,7 +254,8 @@ class Vm:
         self.hardware = hardware
         self.console: socket.socket
         self.progress: socket.socket
-        self._monitor: socket.socket
+        self.monitor: socket.socket
+        self.out_of_space = False
         self.pid = 0
         self.exit_status: int | None = None
         self.log = os.path.join(logs, "qemu.log")
@@ -281,13 +295,15 @@ class Vm:
         purpose = f"run machine {hardware.name} with MAC address {hardware.mac}"
         self._mac_lock.enter_context(_lock_mac(host, host.bridge, hardware.mac, purpose))
         self._lease.note(bridge=host.bridge, mac=hardware.mac, runtime=self._runtime)
-        os.makedirs(self._runtime, mode=0o700)
+        # QEMU's user passes through, and sees its own folder only.
+        make_private(host.runtime, 0o711)
+        os.mkdir(self._runtime, mode=0o700)
         os.chown(self._runtime, account.pw_uid, account.pw_gid)
         self._own_disks(account)
         self._ram = None if ram is None else Ram(ram, shared=state is None)
 
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(self.log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            os.close(os.open(self.log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         os.chown(self.log, account.pw_uid, account.pw_gid)
         with contextlib.ExitStack() as theirs:
             channels = {}
@@ -296,7 +312,7 @@ class Vm:
                 ours[name], other = socket.socketpair()
                 channels[name] = theirs.enter_context(other).fileno()
             self.console, self.progress = ours["console"], ours["progress"]
-            self._monitor = ours["qmp"]
+            self.monitor = ours["qmp"]
             tap = host.open_tap(f"bb{self._lease.id}", host.bridge)
             theirs.callback(os.close, tap)
             lead_to(tap, hardware.mac)
@@ -317,7 +333,7 @@ class Vm:
             # While QEMU sets itself up.
             self._redirected = True
             Redirect(host.run).add(host.bridge, hardware.mac, address, port)
-            self._qmp = Qmp(self._monitor)
+            self._qmp = Qmp(self.monitor)
             if state is not None:
                 self._load(self._qmp, state)
         except QmpError as error:
@@ -336,7 +352,7 @@ class Vm:
         with os.scandir(self.hardware.directory) as entries:
             for entry in entries:
                 if entry.is_file(follow_symlinks=False):
-                    os.chown(entry.path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+                    _own(entry, account)
 
     def _check(self, state: SavedState, ram: int | None) -> None:
         """Refuse a state that is not of this machine."""
@@ -431,6 +447,28 @@ class Vm:
             if not self.wait(timeout=1):
                 raise VmError(f"cannot control machine {self.hardware.name}: {error}") from error
 
+    def listen(self) -> bool:
+        """Take in what QEMU says on its own; False if it says no more. Never waits."""
+        try:
+            more = self._monitored().listen()
+        except QmpError:
+            return False
+        self._note_events()
+        return more
+
+    def _note_events(self) -> None:
+        for event in self._monitored().events():
+            data = event.get("data")
+            if event.get("event") == "BLOCK_IO_ERROR" and isinstance(data, dict):
+                self.out_of_space |= data.get("action") == "stop" and bool(data.get("nospace"))
+
+    def go_on(self) -> None:
+        """Let a machine that was stopped for lack of disk go on; it may stop again."""
+        self._monitored().events()
+        self.out_of_space = False
+        self.resume()
+        self._note_events()
+
     def force_down(self) -> None:
         """End the machine at once, as if by pulling its plug."""
         if self.running():
@@ -456,7 +494,7 @@ class Vm:
                 self._lease.note(mac=None)
         finally:
             self.force_down()
-            for sock in ("console", "progress", "_monitor"):
+            for sock in ("console", "progress", "monitor"):
                 if hasattr(self, sock):
                     getattr(self, sock).close()
             if self._pidfd >= 0:
@@ -475,10 +513,8 @@ def _lock_mac(host: Host, bridge: str, mac: str, purpose: str) -> Lock:
 def release(host: Host, record: t.Mapping[str, t.Any]) -> None:
     """Remove what a lease's ``record`` says a machine used; all of it may be gone already."""
     pid, start = record.get("qemu"), record.get("qemu_start")
-    if pid and start and process_start(pid) == start:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-            _wait_gone(pid)
+    if pid and start:
+        _kill(pid, start)
     if record.get("mac"):
         bridge, mac = record["bridge"], record["mac"]
         # Where the lock is taken, the redirection is already that of another machine.
@@ -488,19 +524,27 @@ def release(host: Host, record: t.Mapping[str, t.Any]) -> None:
         ):
             Redirect(host.run).remove(bridge, mac)
     if record.get("runtime"):
+        # QEMU's user may have made anything in there.
         with contextlib.suppress(FileNotFoundError):
-            for name in os.listdir(record["runtime"]):
-                os.unlink(os.path.join(record["runtime"], name))
-            os.rmdir(record["runtime"])
+            shutil.rmtree(record["runtime"])
 
 
-def _wait_gone(pid: int) -> None:
-    """Wait for a killed process, ours or not, to be gone: until then it has its tap and disk."""
-    with contextlib.suppress(ProcessLookupError):
+def _kill(pid: int, start: int) -> None:
+    """Kill the process of this id that was started at ``start``, and wait for it to be gone.
+
+    Until then it has its tap and disk. Nothing happens to another one of the same id.
+    """
+    try:
         fd = os.pidfd_open(pid)
-        try:
+    except OSError:
+        return
+    try:
+        # What the descriptor stands for stays the same from here on.
+        if process_start(pid) == start:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
             select.select([fd], [], [], 10)
-        finally:
-            os.close(fd)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+    finally:
+        os.close(fd)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import socket
 import time
@@ -17,6 +18,8 @@ from ...errors import EngineError
 
 # A monitor that says more than this in one message is not QEMU's.
 _MESSAGE_LIMIT = 16 << 20
+# A guest can make QEMU send events without end; the last ones are kept.
+_MOST_EVENTS = 256
 
 
 class QmpError(EngineError):
@@ -33,7 +36,7 @@ class Qmp:
         self._sock = sock
         self._timeout = timeout
         self._buffer = b""
-        self._events: list[dict[str, t.Any]] = []
+        self._events: collections.deque[dict[str, t.Any]] = collections.deque(maxlen=_MOST_EVENTS)
         greeting = self._receive(time.monotonic() + timeout)
         if "QMP" not in greeting:
             raise QmpError(f"QEMU's monitor did not greet but said {greeting}")
@@ -75,9 +78,29 @@ class Qmp:
             raise QmpError(f"QEMU did not answer {command}: {error}") from error
 
     def events(self) -> list[dict[str, t.Any]]:
-        """The events that came in while commands were answered, each told once."""
-        events, self._events = self._events, []
+        """Return the events that have come in, each once; the oldest of very many are lost."""
+        events = list(self._events)
+        self._events.clear()
         return events
+
+    def listen(self) -> bool:
+        """Take in what QEMU says on its own, without waiting; False if it says no more.
+
+        Raises QmpError if it talks nonsense.
+        """
+        try:
+            self._sock.setblocking(False)
+            data = self._sock.recv(65536)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._buffer += data
+        while b"\n" in self._buffer:
+            self._events.append(self._receive(0.0))
+        if len(self._buffer) > _MESSAGE_LIMIT:
+            raise QmpError("QEMU's monitor sent a message without end")
+        return bool(data)
 
     def _receive(self, deadline: float) -> dict[str, t.Any]:
         while b"\n" not in self._buffer:
@@ -99,7 +122,7 @@ class Qmp:
         line, _dummy, self._buffer = self._buffer.partition(b"\n")
         try:
             message = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise QmpError(f"QEMU's monitor sent no JSON: {line[:80]!r}") from error
         if not isinstance(message, dict):
             raise QmpError(f"QEMU's monitor sent no object: {line[:80]!r}")

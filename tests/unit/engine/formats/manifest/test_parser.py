@@ -11,6 +11,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifes
     ManifestError,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
+    ParseLimits,
     parse,
 )
 from hypothesis import example, given, settings
@@ -215,3 +216,24 @@ def test_any_bytes_are_read_or_rejected(data: bytes) -> None:
             assert error.column >= 1
         else:
             assert all("\r" not in pair.value for each in manifests for pair in each)
+
+
+@pytest.mark.parametrize(
+    ("text", "limits", "error"),
+    [
+        (b": 1\na: b\n", ParseLimits(1, 2), ""),
+        (b": 1\na: b\na:\n", ParseLimits(1, 2), "3:1: error: more than 2 pairs are not read"),
+        (b": 1\n:\n", ParseLimits(1), "2:1: error: more than 1 manifests are not read"),
+        (b": 1\n:\n", ParseLimits(2), ""),
+        (b": 1\n" + b"a:\n" * 3_000_000, ParseLimits(), "more than 10000 pairs"),
+        (b": 1\n" + b":\n" * 5_000_000, ParseLimits(), "more than 1 manifests"),
+        (b": 1\n" + b":\n" * 5_000_000, ParseLimits(9, 99), "more than 9 manifests"),
+        (b"", ParseLimits(0, 0), ""),
+    ],
+)
+def test_limits(text: bytes, limits: ParseLimits, error: str) -> None:
+    if error:
+        with pytest.raises(ManifestError, match=error):
+            parse(text, "", limits)
+    else:
+        assert parse(text, "", limits) == parse(text, "")

@@ -149,3 +149,55 @@ def test_a_message_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(QmpError, match="a message without end"),
     ):
         Qmp(sock)
+
+
+def test_events_are_taken_in_without_waiting() -> None:
+    with monitor(GREETING, OK, OK) as (sock, _asked):
+        qmp = Qmp(sock)
+        assert qmp.listen()
+        assert qmp.events() == []
+
+
+@pytest.mark.parametrize(
+    ("said", "events", "more"),
+    [
+        (b'{"event": "STOP"}\n', [{"event": "STOP"}], True),
+        (b'{"event": "A"}\n{"event": "B"}\n{"ev', [{"event": "A"}, {"event": "B"}], True),
+        (b"", [], False),
+    ],
+)
+def test_what_qemu_says_on_its_own(said: bytes, events: list, more: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(GREETING + OK)
+        qmp = Qmp(ours)
+        if said:
+            theirs.sendall(said)
+        else:
+            theirs.close()
+        assert qmp.listen() is more
+        assert qmp.events() == events
+        assert qmp.events() == []
+
+
+@pytest.mark.parametrize("said", [b"nonsense\n", b"[" * 100_000 + b"\n", b"5\n"])
+def test_nonsense_between_answers(said: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(GREETING + OK)
+        qmp = Qmp(ours)
+        theirs.sendall(said)
+        with pytest.raises(QmpError, match="monitor sent"):
+            for _dummy in range(10):
+                qmp.listen()
+
+
+def test_a_guest_cannot_fill_memory_with_events() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(GREETING + OK)
+        qmp = Qmp(ours)
+        for _dummy in range(100):
+            theirs.sendall(b'{"event": "RTC_CHANGE"}\n' * 100)
+            qmp.listen()
+        assert len(qmp.events()) == 256

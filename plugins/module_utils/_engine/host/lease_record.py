@@ -1,0 +1,106 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""What stands in the file of a lease: read as what it is, a file that may be damaged or lie."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import stat
+import typing as t
+
+# Bytes: more than any owner notes.
+_LARGEST = 1 << 20
+
+
+def _is_text(value: t.Any) -> bool:
+    return isinstance(value, str) and "\0" not in value and value.isprintable()
+
+
+def _is_texts(value: t.Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_count(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
+
+
+def _is_time(value: t.Any) -> bool:
+    return isinstance(value, float | int) and math.isfinite(value) and abs(value) < 1e12
+
+
+def _is_journal(value: t.Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 2 and _is_text(value[0]) and _is_count(value[1])
+    )
+
+
+def _is_failures(value: t.Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
+# Of what kind what an owner notes is. Any of it may be null, but `pid` and `since`.
+_KINDS: dict[str, t.Callable[[t.Any], bool]] = {
+    "pid": _is_count,
+    "since": _is_time,
+    "what": _is_text,
+    "machine": _is_text,
+    "task": _is_text,
+    "phase": _is_text,
+    "logs": _is_text,
+    "address": _is_text,
+    "bridge": _is_text,
+    "mac": _is_text,
+    "runtime": _is_text,
+    "qemu": _is_count,
+    "qemu_start": _is_count,
+    "folders": _is_texts,
+    "snapshot": _is_text,
+    "snapshots": _is_texts,
+    "journal": _is_journal,
+    "delivery": _is_text,
+    "toolchain": _is_text,
+    "controllers": _is_texts,
+    "instance_max": _is_count,
+    "version": _is_text,
+    "failed": _is_failures,
+}
+
+
+def read_record(path: str) -> tuple[dict[str, t.Any], str]:
+    """Return the record in the file `path`, and what is wrong with it, else nothing.
+
+    A line that is not JSON was cut short by a crash and is no damage, what it was to name was
+    not made. Values of a wrong kind are left out. Raises OSError if it cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return {}, "it is no file"
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        return {}, f"it has more than {_LARGEST} bytes"
+    record: dict[str, t.Any] = {}
+    damage = ""
+    for line in data.split(b"\n"):
+        with contextlib.suppress(ValueError, RecursionError):
+            facts = json.loads(line)
+            if isinstance(facts, dict):
+                record.update(facts)
+            else:
+                damage = "a line of it is no object"
+    for name, value in list(record.items()):
+        if value is None and name not in ("pid", "since"):
+            continue
+        is_right = _KINDS.get(name)
+        # What a later version notes is not ours to judge.
+        if is_right is not None and not is_right(value):
+            del record[name]
+            damage = f"{name} is of a wrong kind"
+    return record, damage

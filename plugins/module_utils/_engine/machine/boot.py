@@ -1,0 +1,116 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""One machine, booted or resumed once, and the loop that serves it."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+import typing as t
+
+from ..errors import Interrupted
+from ..host.guest_lines import cut
+from ..host.host import Host
+from ..tftp.server import Server
+from ..vm.qemu.process import Vm
+from .channel import Channel
+from .stall import Stall
+
+# How often, in seconds, to look whether we are still wanted.
+_ALIVE_INTERVAL = 1.0
+
+
+class Boot:
+    """Serves `vm` its files by `server` and listens to it.
+
+    `progress` is told the lines of its progress port; `alive` says whether the outcome is
+    still wanted.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        vm: Vm,
+        server: Server,
+        progress: t.Callable[[str], None],
+        alive: t.Callable[[], bool],
+    ) -> None:
+        self.vm = vm
+        self._server = server
+        self._progress = progress
+        self._alive = alive
+        self._stall = Stall(host, vm)
+        self._selector = selectors.DefaultSelector()
+        self._channels: list[Channel] = []
+
+    def listen(self, logs: str) -> None:
+        """Begin to listen to the started machine; what it says goes to the folder `logs`."""
+        for source in (self._server, self.vm, self.vm.monitor):
+            self._selector.register(source.fileno(), selectors.EVENT_READ, source)
+        for sock, name, line in (
+            (self.vm.console, "console.log", None),
+            (self.vm.progress, "progress.log", self._progress),
+        ):
+            channel = Channel(sock, os.path.join(logs, name), line)
+            self._channels.append(channel)
+            self._selector.register(sock, selectors.EVENT_READ, channel)
+
+    def serve(self, done: t.Callable[[], bool], timeout: float) -> str:
+        """Serve until `done`, or the machine has ended, or `timeout` seconds have passed.
+
+        The time in which the machine stands still for lack of disk does not count. Returns
+        `done`, `ended` or `timeout`; raises Interrupted, and VmError as Stall.look() does.
+        """
+        deadline = time.monotonic() + timeout
+        while not done():
+            if not self.vm.running():
+                self._drain()
+                return "done" if done() else "ended"
+            now = time.monotonic()
+            deadline += self._stall.look(now)
+            if now >= deadline:
+                return "timeout"
+            if not self._alive():
+                raise Interrupted
+            wake = [deadline, now + _ALIVE_INTERVAL]
+            if (due := self._server.deadline()) is not None:
+                wake.append(due)
+            for key, _dummy in self._selector.select(max(0.0, min(wake) - now)):
+                self._take(key)
+            self._server.poll()
+        return "done"
+
+    def _take(self, key: selectors.SelectorKey) -> None:
+        if isinstance(key.data, Channel):
+            more = key.data.read()
+        elif key.data is self.vm.monitor:
+            more = self.vm.listen()
+        else:
+            return
+        if not more:
+            self._selector.unregister(key.fileobj)
+
+    def last_words(self) -> str:
+        """The last line of the machine's console, cut; empty if there is none."""
+        return cut(self._channels[0].last, 200) if self._channels else ""
+
+    def _drain(self) -> None:
+        """Take what the machine left on its way out."""
+        self._server.poll()
+        for channel in self._channels:
+            while self._ready(channel) and channel.read():
+                pass
+
+    def _ready(self, channel: Channel) -> bool:
+        return any(key.data is channel for key, _dummy in self._selector.select(0))
+
+    def close(self) -> None:
+        """Let go of the logs."""
+        for channel in self._channels:
+            channel.close()
+        self._selector.close()
