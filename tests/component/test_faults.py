@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -158,3 +159,35 @@ def test_a_soft_failed_machine_is_held_for_a_person(
         "info: resuming after machine suspension",
     ]
     assert outcome.phases["hold"] >= 1
+
+
+def test_a_machine_stands_still_while_the_disk_is_full(
+    host: BuildHost, bootstrapped: Machine
+) -> None:
+    ballast = host.site.btrfs / "ballast"
+    done = guest.result("status: success")
+    script = "dd if=/dev/urandom of=/big bs=1M count=48 conv=fsync\nrm /big\n"
+    host.install_scripted(bootstrapped, guest.GET_TASK + script + done + guest.SLEEP)
+    size, piece = 0, 4 << 20
+    with ballast.open("wb") as file, contextlib.suppress(OSError):
+        while True:
+            os.posix_fallocate(file.fileno(), size, piece)
+            size += piece
+    # Room for the snapshot and its first changes.
+    os.truncate(ballast, size - 4 * piece)
+    os.sync()
+
+    def alive() -> bool:
+        if host.reported("error: no space left in "):
+            ballast.unlink(missing_ok=True)
+            os.sync()
+        return True
+
+    try:
+        outcome = host.perform(alive=alive)
+    finally:
+        ballast.unlink(missing_ok=True)
+    assert outcome.result.status is Status.SUCCESS, host.lines
+    assert host.reported("stands still") >= 1
+    assert host.reported("goes on: there is room") >= 1
+    host.assert_clean()
