@@ -131,17 +131,19 @@ class Transport:
         library = _library()
         with Deadline(self.request_timeout) as deadline:
             try:
-                with library.Session() as session:
-                    _mount(session, deadline)
-                    for _dummy in range(_REDIRECTIONS):
-                        with self._send(session, url, body, headers) as answer:
-                            target = _redirection(url, answer)
-                            if target is None:
-                                content = _judge(answer, limit, page)
-                                if not deadline.expired:
-                                    return content
-                                break
-                        url = target
+                for _dummy in range(_REDIRECTIONS):
+                    # A connection that is used again may have been closed meanwhile.
+                    with (
+                        _session(library, deadline) as session,
+                        self._send(session, url, body, headers) as answer,
+                    ):
+                        target = _redirection(url, answer)
+                        if target is None:
+                            content = _judge(answer, limit, page)
+                            if not deadline.expired:
+                                return content
+                            break
+                    url = target
                 if not deadline.expired:
                     raise ControllerError(f"it redirects more than {_REDIRECTIONS} times")
             except Exception as error:
@@ -183,8 +185,8 @@ def _library() -> types.ModuleType:
     return requests
 
 
-def _mount(session: requests.Session, deadline: Deadline) -> None:
-    """Have ``session`` use our connections, by a proxy as well."""
+def _session(library: types.ModuleType, deadline: Deadline) -> requests.Session:
+    """A session that uses our connections, by a proxy as well."""
     from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):
@@ -199,8 +201,10 @@ def _mount(session: requests.Session, deadline: Deadline) -> None:
             manager.pool_classes_by_scheme = pools(deadline)
             return manager
 
+    session: requests.Session = library.Session()
     for scheme in ("http://", "https://"):
         session.mount(scheme, Adapter())
+    return session
 
 
 def _is_safe(url: str) -> bool:
@@ -271,9 +275,9 @@ def _innermost(error: BaseException) -> BaseException:
     seen = {id(error)}
     while True:
         reasons = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args]
-        inner = next(
-            (e for e in reasons if isinstance(e, BaseException) and id(e) not in seen), None
-        )
+        causes = [each for each in reasons if isinstance(each, BaseException)]
+        # urllib3 1 tries a call that Python 3 does not know before the one that counts.
+        inner = next((e for e in causes if id(e) not in seen and type(e) is not TypeError), None)
         if inner is None:
             break
         seen.add(id(inner))
