@@ -30,6 +30,9 @@ _PR_SET_PDEATHSIG = 1
 # A handler that the parent has for one of these must not run in the child.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
+# Seconds between two attempts to kill a job whose time is over.
+_KILL_INTERVAL = 1.0
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -138,6 +141,8 @@ class Job(t.Generic[_Outcome]):
         if self._status is None:
             if self.deadline is not None and time.monotonic() >= self.deadline:
                 self.kill()
+                # A process that the kernel holds may take its time.
+                self.deadline = time.monotonic() + _KILL_INTERVAL
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
             except ChildProcessError:

@@ -19,6 +19,7 @@ import typing as t
 from ..controller.priority import ControllerUrl, ControllerUrlError
 from ..errors import EngineError
 from ..formats.version import StandardVersion
+from ..machine.toolchain import check_toolchain_name
 from ..records.values import check_trust
 from ..release import VERSION
 
@@ -162,7 +163,7 @@ def _checked(check: t.Callable[[str], t.Any]) -> t.Callable[[str], t.Any]:
     def convert(text: str) -> t.Any:
         try:
             return check(text)
-        except ValueError as error:
+        except (ValueError, EngineError) as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return convert
@@ -229,7 +230,8 @@ def add_places(group: argparse._ActionsContainer) -> None:
 
 def _add_toolchain(group: argparse._ActionsContainer) -> None:
     add = group.add_argument
-    add("--toolchain-name", default="default", metavar="NAME", help="its folder's name")
+    add("--toolchain-name", type=_checked(check_toolchain_name), default="default",
+        metavar="NAME", help="its folder's name")  # fmt: skip
     add("--toolchain-num", type=_number(1, 65535), default=1, metavar="N",
         help="its number, the offset of its TFTP port")  # fmt: skip
     add("--toolchain-ver", type=_checked(StandardVersion.parse), default=VERSION,

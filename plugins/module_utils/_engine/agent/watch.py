@@ -53,7 +53,10 @@ class Watch:
                 self._places[number] = path
                 self._known[path] = number
         for path in self._known.keys() - wanted:
-            _libc.inotify_rm_watch(self._fd, self._known.pop(path))
+            number = self._known.pop(path)
+            # A folder that was renamed keeps its number, under which it is watched now.
+            if self._places.get(number, path) == path:
+                _libc.inotify_rm_watch(self._fd, number)
 
     def _folders(self) -> t.Iterator[str]:
         machines = self._host.machines

@@ -127,6 +127,10 @@ def test_a_file_of_options(tmp_path: Path) -> None:
             "argument --poll-interval: 'nan' is not a time of at least",
         ),
         (["--trust", "me", URL], "argument --trust: 'yes' or 32 hexadecimal bytes"),
+        (
+            ["--toolchain-name", "stage-1", URL],
+            "argument --toolchain-name: 'stage-1' cannot be a toolchain's name",
+        ),
         (["--toolchain-ver", "1", URL], "argument --toolchain-ver: '.' expected after major"),
         (["--accelerator", "xen", URL], "argument --accelerator: invalid choice: 'xen'"),
         (["--cpus", "2", URL], "unknown option --cpus"),

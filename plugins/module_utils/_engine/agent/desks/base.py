@@ -90,9 +90,10 @@ class Desk(t.Generic[_Work]):
 
     def wake(self) -> float:
         """Return when to visit the desk at the latest."""
+        if self._rest.waits("reap"):
+            return min(self.due(), self._rest.until("reap"))
         deadlines = [job.deadline for job in self.jobs() if job.deadline is not None]
-        pause = self._rest.until("reap") if self._rest.waits("reap") else math.inf
-        return max(min([self.due(), pause, *deadlines]), self._rest.until("reap"))
+        return min([self.due(), *deadlines])
 
     def idle(self) -> bool:
         """Return whether an agent that is to end need not wait for this desk."""

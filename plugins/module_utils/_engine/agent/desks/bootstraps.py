@@ -81,7 +81,8 @@ class BootstrapsDesk(Desk[_Bootstrap]):
     def _removed(self, work: _Bootstrap) -> None:
         self.state.places.discard(work.place)
         self.state.bootstrapping = bool(self._works)
-        self.state.call("survey", "asking", at_once=True)
+        # Which sees what became of the machine, before anybody is asked for tasks.
+        self.state.call("survey", at_once=True)
 
     def _ended(self, work: _Bootstrap) -> None:
         machine, say = work.machine, self.state.say

@@ -22,6 +22,7 @@ class SurveyDesk(Desk[Work]):
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self._watch = Watch(state.duties.host)
+        self._free = state.free_places()
         self._accelerator_at = state.clock() + RETRY_INTERVAL
 
     def sources(self) -> list[Source]:
@@ -42,6 +43,8 @@ class SurveyDesk(Desk[Work]):
                 state.say.info(f"accelerator {accelerator.name}: {accelerator.reason}")
         if state.fake is not None:
             return
+        former = (self._free, state.headers())
+        self._free = state.free_places()
         try:
             state.machines = state.duties.machines()
         except HostError:
@@ -50,3 +53,5 @@ class SurveyDesk(Desk[Work]):
             raise
         self._watch.refresh()
         state.call("bootstraps", at_once=True)
+        if (self._free, state.headers()) != former:
+            state.call("asking", at_once=True)
