@@ -50,7 +50,6 @@ _LEAST_STEP = 5.0
 
 # The longest words that are kept about a failure.
 _WORDS = 2000
-# A result that a worker handed over before its agent died is not read beyond this, in bytes.
 
 _OVER = "('delivered', 'expired', 'done', 'damaged')"
 

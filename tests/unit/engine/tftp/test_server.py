@@ -336,10 +336,11 @@ def test_a_silent_guest_is_not_sent_windows_at_full_speed(host, guest, utimeout)
 @pytest.mark.parametrize("begin", [[rrq("long"), build_ack(1)], [wrq("x"), data(1, bytes(512))]])
 def test_a_client_that_was_reset_is_served_anew(host, guest, begin, monkeypatch):
     server = host.serve()
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     guest.talk(server, *begin)
     assert guest.talk(server, begin[0]) == [], "so soon it is an echo"
-    now = time.monotonic() + 1.1
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    now += 1.1
     assert guest.talk(server, begin[0])[-1] in (data(1, bytes(range(256)) * 2), build_ack(0))
     assert host.kinds() == ["request", "failed", "request"]
     assert server.active() == 1

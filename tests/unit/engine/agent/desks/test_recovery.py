@@ -39,7 +39,7 @@ def suspend(office: t.Any, number: int, toolchain: str = "default", age: float =
         "/l",
         Hardware(f"m1-{toolchain}", str(snapshot), "02:00:00:00:00:01"),
         "tcg",
-        SavedState("/x", "k", "q"),
+        SavedState(str(folder / "state"), "k", "q"),
     )
     (folder / "record.json").write_text(json.dumps(dataclasses.asdict(record)))
     return snapshot
@@ -134,8 +134,9 @@ def test_folders_that_are_missing(office: t.Any) -> None:
     assert not office.errors
 
 
-def test_a_record_that_cannot_be_read_is_none(office: t.Any) -> None:
+def test_a_record_that_cannot_be_read_is_set_aside(office: t.Any) -> None:
     suspend(office, 1)
     (office.root / "state" / "suspended" / "1" / "record.json").write_text("[")
-    office.work(100, office.desk("recovery"))
-    assert not office.errors
+    office.work(4000, office.desk("recovery"))
+    assert len(office.errors) == 1
+    assert "it was set aside as" in office.errors[0]
