@@ -17,7 +17,8 @@ import time
 import typing as t
 
 from ._engine.agent.duties import Duties
-from ._engine.agent.options import read_settings
+from ._engine.agent.options import parse_settings
+from ._engine.agent.settings import Settings
 from ._engine.host.bounded_file import BoundedFile
 from ._engine.host.diagnostics import Diagnostics
 from ._engine.host.host import Host
@@ -27,22 +28,29 @@ from ._engine.machine.conversation import Waits
 from ._engine.storage.btrfs import Btrfs
 from ._engine.vm.accelerator import Accelerator
 
+# The defaults are those of the command bbot-agent.
+_DEFAULTS = Settings()
+
 HOST: dict[str, dict[str, t.Any]] = {
-    "machines": {"type": "path", "default": "/build/machines"},
-    "tftp": {"type": "path", "default": "/build/tftp"},
-    "state_dir": {"type": "path", "default": "/var/lib/bbot-agent"},
-    "toolchain": {"type": "str", "default": "default"},
+    "machines": {"type": "path", "default": _DEFAULTS.machines},
+    "tftp": {"type": "path", "default": _DEFAULTS.tftp},
+    "state_dir": {"type": "path", "default": _DEFAULTS.state_dir},
+    "toolchain": {"type": "str", "default": _DEFAULTS.toolchain_name},
 }
 
 VM: dict[str, dict[str, t.Any]] = {
-    "bridge": {"type": "str", "default": "br1"},
-    "user": {"type": "str", "default": "bbot"},
-    "runtime_dir": {"type": "path", "default": "/run/bbot-agent"},
-    "log_dir": {"type": "path", "default": "/var/log/bbot-agent"},
-    "accelerator": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
-    "cpu": {"type": "int", "default": 1},
-    "ram": {"type": "int", "default": 1048576},
-    "tftp_port": {"type": "int", "default": 0},
+    "bridge": {"type": "str", "default": _DEFAULTS.bridge},
+    "user": {"type": "str", "default": _DEFAULTS.user},
+    "runtime_dir": {"type": "path", "default": _DEFAULTS.runtime_dir},
+    "log_dir": {"type": "path", "default": _DEFAULTS.log_dir},
+    "accelerator": {
+        "type": "str",
+        "choices": ["auto", "kvm", "tcg"],
+        "default": _DEFAULTS.accelerator,
+    },
+    "cpu": {"type": "int", "default": _DEFAULTS.cpu},
+    "ram": {"type": "int", "default": _DEFAULTS.ram},
+    "tftp_port": {"type": "int", "default": _DEFAULTS.tftp_port},
     "hold": {"type": "int", "default": 0},
     "warm": {"type": "list", "elements": "str", "default": []},
     "progress_file": {"type": "path"},
@@ -102,11 +110,11 @@ def make_duties(module: t.Any, arguments: t.Sequence[str] = ()) -> Duties:
     ``arguments`` are further ones of the command bbot-agent. Raises OptionsError.
     """
     params = module.params
-    given = ["--dump-machines", "--toolchain-name", params["toolchain"]]
+    given = ["--toolchain-name", params["toolchain"]]
     for name in ("machines", "tftp", "state_dir", *CONTROLLER):
         if params[name] is not None:
             given += [f"--{name.replace('_', '-')}", str(params[name])]
-    return Duties(read_settings([*given, *arguments]), module_runner(module), Diagnostics(-1))
+    return Duties(parse_settings([*given, *arguments]), module_runner(module), Diagnostics(-1))
 
 
 def make_host(module: t.Any) -> Host:

@@ -31,12 +31,12 @@ from .options import (
     HelpFormatter,
     OptionsError,
     Parser,
-    Places,
     add_places,
     expand,
     make_parser,
     read_settings,
 )
+from .settings import Places
 from .status import collect, render
 
 _FOLLOW_INTERVAL = 0.2

@@ -52,8 +52,8 @@ from ..task.logs import logs_name, write_logs
 from ..task.perform import Booking, Outcome, faked, perform
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator, choose
-from .options import Places, Settings
 from .outcomes import Answer, Bootstrapped, Delivered, Performed
+from .settings import Places, Settings
 
 # What this version of the agent makes of a task; it changes when that does (bbot 0.14).
 CHECKSUM = "1"

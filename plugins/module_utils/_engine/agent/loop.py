@@ -36,7 +36,8 @@ from .desks.recovery import RecoveryDesk
 from .desks.survey import SurveyDesk
 from .desks.tasks import TasksDesk
 from .duties import Duties
-from .options import OptionsError, Settings, read_settings
+from .options import OptionsError, read_settings
+from .settings import Settings
 from .state import State
 
 # In this order: tasks that were accepted are begun before more are asked for.

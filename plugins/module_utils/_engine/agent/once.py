@@ -26,7 +26,7 @@ from ..task.logs import logs_name
 from ..task.perform import book
 from .duties import Duties, offers
 from .job import CancelToken
-from .options import Settings
+from .settings import Settings
 
 
 def run_once(settings: Settings, run: Runner, say: Diagnostics) -> int:

@@ -18,7 +18,7 @@ from ..host.locks import Lease
 from ..machine.inventory import Machine
 from ..records.machine import MachineHeader
 from .duties import Duties, offers
-from .options import Settings
+from .settings import Settings
 
 Mode = t.Literal["run", "drain", "reload", "stop"]
 

@@ -16,12 +16,13 @@ import typing as t
 from ..errors import EngineError, sentence
 from ..host.host import Host
 from ..host.locks import LockError
+from ..records.arrived import RESULT_LIMIT
 from ..records.exchange import ResultRequest
 from ..records.result_size import fit
 from .artifacts import UPLOAD_LIMIT, Artifact, ArtifactError, discard, repack
 from .backoff import pause_after
 from .journal import Entry, Journal, JournalError, Row
-from .transport import RESULT_LIMIT, ControllerError, Transport
+from .transport import ControllerError, Transport
 from .urls import masked
 
 # A controller that hangs up so often while it is sent a result of more bytes than a connection

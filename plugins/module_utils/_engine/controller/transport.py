@@ -31,9 +31,8 @@ from .urls import masked
 if t.TYPE_CHECKING:
     import requests
 
-# brep's own limits by default, in bytes.
+# brep's own limit by default, in bytes.
 TASK_REQUEST_LIMIT = 102400
-RESULT_LIMIT = 10240000
 # What an answer may have: a task is a few KiB.
 _ANSWER_LIMIT = 1 << 20
 # Of the text of a refusal this much is told.

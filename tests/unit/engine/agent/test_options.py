@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import (
     OptionsError,
-    Settings,
     make_parser,
     read_settings,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.settings import (
+    Settings,
+    options,
 )
 
 URL = "https://ci.example.org/?build-task"
@@ -91,6 +94,23 @@ def test_defaults() -> None:
         dump_result=False,
     )
     assert str(settings.toolchain_ver) == "0.1.0"
+
+
+def test_settings_need_no_command_line() -> None:
+    assert Settings().cpu == 1
+    assert Settings(cpu=4, warm=("deb*",)).warm == ("deb*",)
+    assert read_settings([URL]) == dataclasses.replace(
+        Settings(), controllers=read_settings([URL]).controllers
+    )
+
+
+def test_one_table_says_all(capsys: pytest.CaptureFixture[str]) -> None:
+    make_parser().print_help()
+    told = capsys.readouterr().out
+    for name, option in options().items():
+        shown = option.metavar if option.kind == "words" else f"--{name.replace('_', '-')}"
+        assert shown in told
+        assert "".join(option.help.split()) in "".join(told.split())
 
 
 def test_a_file_of_options(tmp_path: Path) -> None:
