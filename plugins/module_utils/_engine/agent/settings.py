@@ -98,7 +98,6 @@ class Option:
 
 
 def _option(
-    default: t.Any,
     what: str,
     group: str,
     metavar: str | None = None,
@@ -106,17 +105,8 @@ def _option(
     *,
     kind: t.Literal["one", "many", "flag", "words"] = "one",
     choices: tuple[str, ...] | None = None,
-) -> t.Any:
-    metadata = {"option": Option(what, group, metavar, kind, convert, choices)}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def _flag(what: str, group: str) -> t.Any:
-    return _option(False, what, group, kind="flag")
-
-
-def _many(what: str, group: str, metavar: str, convert: Converter | None = None) -> t.Any:
-    return _option((), what, group, metavar, convert, kind="many")
+) -> dict[str, Option]:
+    return {"option": Option(what, group, metavar, kind, convert, choices)}
 
 
 _GENERAL, _TOOLCHAIN, _MACHINES = "", "toolchain", "machines"
@@ -127,127 +117,233 @@ _CONTROLLERS, _DEBUGGING = "controllers", "debugging"
 class Settings:
     """The options, by their names, each with its default. Times are in seconds, `ram` is in KiB."""
 
-    controllers: tuple[ControllerUrl, ...] = _option(
-        (),
-        "a controller; PRIORITY is [F]DCBA, see below",
-        _GENERAL,
-        "[PRIORITY=]URL",
-        _checked(ControllerUrl.parse),
-        kind="words",
+    controllers: tuple[ControllerUrl, ...] = dataclasses.field(
+        default=(),
+        metadata=_option(
+            "a controller; PRIORITY is [F]DCBA, see below",
+            _GENERAL,
+            "[PRIORITY=]URL",
+            _checked(ControllerUrl.parse),
+            kind="words",
+        ),
     )
-    verbose: int = _option(1, "how much to say", _GENERAL, "0-6", _number(0, 6))
-    systemd_daemon: bool = _flag("run as a service: priorities in diagnostics", _GENERAL)
-    toolchain_name: str = _option(
-        "default", "its folder's name", _TOOLCHAIN, "NAME", _checked(check_toolchain_name)
+    verbose: int = dataclasses.field(
+        default=1, metadata=_option("how much to say", _GENERAL, "0-6", _number(0, 6))
     )
-    toolchain_num: int = _option(
-        1, "its number, the offset of its TFTP port", _TOOLCHAIN, "N", _number(1, 65535)
+    systemd_daemon: bool = dataclasses.field(
+        default=False,
+        metadata=_option("run as a service: priorities in diagnostics", _GENERAL, kind="flag"),
     )
-    toolchain_ver: StandardVersion = _option(  # noqa: RUF009
-        StandardVersion.parse(VERSION),
-        "the version that controllers are told",
-        _TOOLCHAIN,
-        "VERSION",
-        _checked(StandardVersion.parse),
+    toolchain_name: str = dataclasses.field(
+        default="default",
+        metadata=_option("its folder's name", _TOOLCHAIN, "NAME", _checked(check_toolchain_name)),
     )
-    toolchain_id: str = _option("", "its id, instead of the one it comes with", _TOOLCHAIN, "ID")
-    instance_max: int = _option(1, "how many tasks at once", _MACHINES, "N", _number(1))
-    cpu: int = _option(1, "CPUs of a machine", _MACHINES, "N", _number(1))
-    ram: int = _option(1048576, "memory of a machine", _MACHINES, "KIB", _number(16384))
-    warm: tuple[str, ...] = _many(
-        "save the machines of these names, running, and resume them for tasks", _MACHINES, "PATTERN"
+    toolchain_num: int = dataclasses.field(
+        default=1,
+        metadata=_option(
+            "its number, the offset of its TFTP port", _TOOLCHAIN, "N", _number(1, 65535)
+        ),
     )
-    accelerator: str = _option(
-        "auto", "how guests run", _MACHINES, None, choices=("auto", "kvm", "tcg")
+    toolchain_ver: StandardVersion = dataclasses.field(
+        default=StandardVersion.parse(VERSION),
+        metadata=_option(
+            "the version that controllers are told",
+            _TOOLCHAIN,
+            "VERSION",
+            _checked(StandardVersion.parse),
+        ),
     )
-    machines: str = _option("/build/machines", "the machines", _MACHINES, "DIR")
-    tftp: str = _option("/build/tftp", "what guests fetch and upload", _MACHINES, "DIR")
-    state_dir: str = _option(
-        "/var/lib/bbot-agent", "locks, leases, the journal, suspended machines", _MACHINES, "DIR"
+    toolchain_id: str = dataclasses.field(
+        default="", metadata=_option("its id, instead of the one it comes with", _TOOLCHAIN, "ID")
     )
-    runtime_dir: str = _option("/run/bbot-agent", "running machines' sockets", _MACHINES, "DIR")
-    log_dir: str = _option("/var/log/bbot-agent", "a folder for each task", _MACHINES, "DIR")
-    bridge: str = _option("br1", "the guests' bridge", _MACHINES, "NAME")
-    user: str = _option("bbot", "whom QEMU runs as", _MACHINES, "NAME")
-    tftp_port: int = _option(
-        0,
-        "base of the TFTP servers' ports, to which the toolchain's number is added, "
-        "and 100 for each further task at once; 0 is a usual port of each machine",
-        _MACHINES,
-        "PORT",
-        _number(0, 65535),
+    instance_max: int = dataclasses.field(
+        default=1, metadata=_option("how many tasks at once", _MACHINES, "N", _number(1))
     )
-    bootstrap_timeout: float = _option(
-        _HOUR, "for a machine's bootstrap", _MACHINES, "S", _seconds(1)
+    cpu: int = dataclasses.field(
+        default=1, metadata=_option("CPUs of a machine", _MACHINES, "N", _number(1))
     )
-    bootstrap_retries: int = _option(
-        2, "boots after one without a request", _MACHINES, "N", _number(0)
+    ram: int = dataclasses.field(
+        default=1048576, metadata=_option("memory of a machine", _MACHINES, "KIB", _number(16384))
     )
-    bootstrap_startup: float | None = _option(
-        None, "until a bootstrap's first request: 300, emulated 900", _MACHINES, "S", _seconds(1)
+    warm: tuple[str, ...] = dataclasses.field(
+        default=(),
+        metadata=_option(
+            "save the machines of these names, running, and resume them for tasks",
+            _MACHINES,
+            "PATTERN",
+            kind="many",
+        ),
     )
-    build_timeout: float = _option(1.5 * _HOUR, "for a task", _MACHINES, "S", _seconds(1))
-    build_retries: int = _option(2, "boots after one without a request", _MACHINES, "N", _number(0))
-    build_startup: float | None = _option(
-        None, "until a task's first request: 60, emulated 300", _MACHINES, "S", _seconds(1)
+    accelerator: str = dataclasses.field(
+        default="auto",
+        metadata=_option("how guests run", _MACHINES, None, choices=("auto", "kvm", "tcg")),
     )
-    upload_limit: int = _option(
-        256 << 20, "what a guest may upload in a task", _MACHINES, "BYTES", _number(1)
+    machines: str = dataclasses.field(
+        default="/build/machines", metadata=_option("the machines", _MACHINES, "DIR")
     )
-    suspend_max: int = _option(
-        3, "how many failed machines to keep suspended for inspection", _MACHINES, "N", _number(0)
+    tftp: str = dataclasses.field(
+        default="/build/tftp", metadata=_option("what guests fetch and upload", _MACHINES, "DIR")
     )
-    suspend_age: float = _option(24 * _HOUR, "for how long", _MACHINES, "S", _seconds())
-    log_age: float = _option(
-        30 * 24 * _HOUR, "how long to keep logs; 0 is for ever", _MACHINES, "S", _seconds()
+    state_dir: str = dataclasses.field(
+        default="/var/lib/bbot-agent",
+        metadata=_option("locks, leases, the journal, suspended machines", _MACHINES, "DIR"),
     )
-    request_timeout: float = _option(300.0, "of an exchange", _CONTROLLERS, "S", _seconds(1))
-    connect_timeout: float = _option(60.0, "of its beginning", _CONTROLLERS, "S", _seconds(1))
-    poll_interval: float = _option(
-        15.0,
-        "between requests while there is no task, give or take a fifth",
-        _CONTROLLERS,
-        "S",
-        _seconds(0.1),
+    runtime_dir: str = dataclasses.field(
+        default="/run/bbot-agent", metadata=_option("running machines' sockets", _MACHINES, "DIR")
     )
-    result_timeout: float = _option(
-        3 * _HOUR, "for how long a controller wants a result", _CONTROLLERS, "S", _seconds(1)
+    log_dir: str = dataclasses.field(
+        default="/var/log/bbot-agent", metadata=_option("a folder for each task", _MACHINES, "DIR")
     )
-    ca_cert: str | None = _option(
-        None, "certificates to trust, instead of the host's", _CONTROLLERS, "FILE"
+    bridge: str = dataclasses.field(
+        default="br1", metadata=_option("the guests' bridge", _MACHINES, "NAME")
     )
-    proxy: str | None = _option(None, "proxy, instead of the environment's", _CONTROLLERS, "URL")
-    trust: tuple[str, ...] = _many(
-        "trust these repository certificates instead of those of the task",
-        _CONTROLLERS,
-        "FINGERPRINT",
-        _checked(check_trust),
+    user: str = dataclasses.field(
+        default="bbot", metadata=_option("whom QEMU runs as", _MACHINES, "NAME")
     )
-    auth_key: str | None = _option(
-        None, "private key, PEM, to authenticate with", _CONTROLLERS, "FILE"
+    tftp_port: int = dataclasses.field(
+        default=0,
+        metadata=_option(
+            "base of the TFTP servers' ports, to which the toolchain's number is added, "
+            "and 100 for each further task at once; 0 is a usual port of each machine",
+            _MACHINES,
+            "PORT",
+            _number(0, 65535),
+        ),
     )
-    openssl: str = _option("openssl", "the program that uses the key", _CONTROLLERS, "PROGRAM")
-    openssl_option: tuple[str, ...] = _many(
-        "a further option for it, such as for an engine", _CONTROLLERS, "WORD"
+    bootstrap_timeout: float = dataclasses.field(
+        default=_HOUR, metadata=_option("for a machine's bootstrap", _MACHINES, "S", _seconds(1))
     )
-    fake_bootstrap: bool = _flag("do not boot machines to bootstrap them", _DEBUGGING)
-    fake_build: bool = _flag("do not boot machines for tasks, but abort them", _DEBUGGING)
-    fake_machine: str | None = _option(
-        None,
-        "offer just the machine of this header; its task waits in build/TOOLCHAIN/get of "
-        "the TFTP folder for a result in build/TOOLCHAIN/put",
-        _DEBUGGING,
-        "FILE",
+    bootstrap_retries: int = dataclasses.field(
+        default=2, metadata=_option("boots after one without a request", _MACHINES, "N", _number(0))
     )
-    fake_request: str | None = _option(
-        None,
-        "perform the task of this manifest instead of asking for one, and exit",
-        _DEBUGGING,
-        "FILE",
+    bootstrap_startup: float | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "until a bootstrap's first request: 300, emulated 900", _MACHINES, "S", _seconds(1)
+        ),
     )
-    dump_machines: bool = _flag("print the machines that would be offered, and exit", _DEBUGGING)
-    dump_task: bool = _flag("print the task that a controller gave, and exit", _DEBUGGING)
-    dump_result: bool = _flag("print the result of one task, and exit", _DEBUGGING)
+    build_timeout: float = dataclasses.field(
+        default=1.5 * _HOUR, metadata=_option("for a task", _MACHINES, "S", _seconds(1))
+    )
+    build_retries: int = dataclasses.field(
+        default=2, metadata=_option("boots after one without a request", _MACHINES, "N", _number(0))
+    )
+    build_startup: float | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "until a task's first request: 60, emulated 300", _MACHINES, "S", _seconds(1)
+        ),
+    )
+    upload_limit: int = dataclasses.field(
+        default=256 << 20,
+        metadata=_option("what a guest may upload in a task", _MACHINES, "BYTES", _number(1)),
+    )
+    suspend_max: int = dataclasses.field(
+        default=3,
+        metadata=_option(
+            "how many failed machines to keep suspended for inspection", _MACHINES, "N", _number(0)
+        ),
+    )
+    suspend_age: float = dataclasses.field(
+        default=24 * _HOUR, metadata=_option("for how long", _MACHINES, "S", _seconds())
+    )
+    log_age: float = dataclasses.field(
+        default=30 * 24 * _HOUR,
+        metadata=_option("how long to keep logs; 0 is for ever", _MACHINES, "S", _seconds()),
+    )
+    request_timeout: float = dataclasses.field(
+        default=300.0, metadata=_option("of an exchange", _CONTROLLERS, "S", _seconds(1))
+    )
+    connect_timeout: float = dataclasses.field(
+        default=60.0, metadata=_option("of its beginning", _CONTROLLERS, "S", _seconds(1))
+    )
+    poll_interval: float = dataclasses.field(
+        default=15.0,
+        metadata=_option(
+            "between requests while there is no task, give or take a fifth",
+            _CONTROLLERS,
+            "S",
+            _seconds(0.1),
+        ),
+    )
+    result_timeout: float = dataclasses.field(
+        default=3 * _HOUR,
+        metadata=_option(
+            "for how long a controller wants a result", _CONTROLLERS, "S", _seconds(1)
+        ),
+    )
+    ca_cert: str | None = dataclasses.field(
+        default=None,
+        metadata=_option("certificates to trust, instead of the host's", _CONTROLLERS, "FILE"),
+    )
+    proxy: str | None = dataclasses.field(
+        default=None, metadata=_option("proxy, instead of the environment's", _CONTROLLERS, "URL")
+    )
+    trust: tuple[str, ...] = dataclasses.field(
+        default=(),
+        metadata=_option(
+            "trust these repository certificates instead of those of the task",
+            _CONTROLLERS,
+            "FINGERPRINT",
+            _checked(check_trust),
+            kind="many",
+        ),
+    )
+    auth_key: str | None = dataclasses.field(
+        default=None,
+        metadata=_option("private key, PEM, to authenticate with", _CONTROLLERS, "FILE"),
+    )
+    openssl: str = dataclasses.field(
+        default="openssl",
+        metadata=_option("the program that uses the key", _CONTROLLERS, "PROGRAM"),
+    )
+    openssl_option: tuple[str, ...] = dataclasses.field(
+        default=(),
+        metadata=_option(
+            "a further option for it, such as for an engine", _CONTROLLERS, "WORD", kind="many"
+        ),
+    )
+    fake_bootstrap: bool = dataclasses.field(
+        default=False,
+        metadata=_option("do not boot machines to bootstrap them", _DEBUGGING, kind="flag"),
+    )
+    fake_build: bool = dataclasses.field(
+        default=False,
+        metadata=_option("do not boot machines for tasks, but abort them", _DEBUGGING, kind="flag"),
+    )
+    fake_machine: str | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "offer just the machine of this header; its task waits in build/TOOLCHAIN/get of "
+            "the TFTP folder for a result in build/TOOLCHAIN/put",
+            _DEBUGGING,
+            "FILE",
+        ),
+    )
+    fake_request: str | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "perform the task of this manifest instead of asking for one, and exit",
+            _DEBUGGING,
+            "FILE",
+        ),
+    )
+    dump_machines: bool = dataclasses.field(
+        default=False,
+        metadata=_option(
+            "print the machines that would be offered, and exit", _DEBUGGING, kind="flag"
+        ),
+    )
+    dump_task: bool = dataclasses.field(
+        default=False,
+        metadata=_option(
+            "print the task that a controller gave, and exit", _DEBUGGING, kind="flag"
+        ),
+    )
+    dump_result: bool = dataclasses.field(
+        default=False,
+        metadata=_option("print the result of one task, and exit", _DEBUGGING, kind="flag"),
+    )
 
     @property
     def dumps(self) -> bool:

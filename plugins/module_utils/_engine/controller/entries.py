@@ -142,7 +142,7 @@ def text(value: t.Any) -> str:
 
 
 def _integer(value: t.Any) -> int:
-    if type(value) is not int:
+    if not isinstance(value, int) or isinstance(value, bool):
         raise OddValueError("not an integer")
     return value
 

@@ -219,7 +219,7 @@ def bombs() -> dict[str, t.Callable[[], bytes]]:
     return {
         "xz": lambda: archive(files={"x": bytes(16 << 20)}, mode="w:xz"),
         "gz": lambda: archive(files={"x": bytes(16 << 20)}, mode="w:gz"),
-        "sparse": lambda: sparse(),
+        "sparse": sparse,
         "hard link": lambda: one(
             type=tarfile.LNKTYPE, linkname="upload/bindist/hello-1.0/dist/a.whl"
         ),

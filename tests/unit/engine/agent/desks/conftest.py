@@ -87,8 +87,9 @@ class FakeJob:
         self, name: str, work: t.Any, kind: type[t.Any], *, timeout: float | None = None
     ) -> None:
         FakeJob.attempts.append(FakeJob.clock())
-        if FakeJob.obstacle is not None:
-            raise FakeJob.obstacle
+        obstacle: t.Any = FakeJob.obstacle
+        if isinstance(obstacle, Exception):
+            raise obstacle
         self.name, self.work, self.kind = name, work, kind
         self.deadline: float | None = None
         self.outcome: t.Any = FakeJob.at_once
