@@ -276,7 +276,8 @@ def _innermost(error: BaseException) -> BaseException:
         reasons = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args]
         causes = [each for each in reasons if isinstance(each, BaseException)]
         # urllib3 1 tries a call that Python 3 does not know before the one that counts.
-        inner = next((e for e in causes if id(e) not in seen and not isinstance(e, TypeError)), None)
+        new = [each for each in causes if id(each) not in seen]
+        inner = next((each for each in new if not isinstance(each, TypeError)), None)
         if inner is None:
             break
         seen.add(id(inner))
