@@ -147,7 +147,8 @@ def test_a_failed_machine_is_suspended_resumed_and_discarded(
             # It stands in nobody's way.
             until(lambda: not host.qemus(), "no machine is held")
             controller.tasks += [make_task(name="hello-2")]
-            until(lambda: len(controller.arrivals) == 2, "the next task was performed", 60)
+            # Such a machine is left alone for a minute.
+            until(lambda: len(controller.arrivals) == 2, "the next task was performed", 150)
     first, _second = read_status(host)["suspended"]
     assert first["what"] == "task hello/1.0"
     assert first["bytes"] > 1 << 20

@@ -43,7 +43,7 @@ def test_a_job_shows_progress_and_hands_its_result_on(ready: BuildHost, tmp_path
     assert job.status == "successful", job.stdout
     progress = "".join(job.printed("verbose"))
     assert "[builder] phase work" in progress
-    assert "[builder] +update" in progress
+    assert "[builder] | +update" in progress
     result = job.artifacts["bbot_results"]["builder"]
     assert (result["name"], result["status"], result["machine"]) == ("hello", "success", "tiny")
     assert job.files_with(CANARY) == []

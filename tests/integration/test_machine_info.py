@@ -68,7 +68,8 @@ def test_machine_info(host: BuildHost, tmp_path: Path) -> None:
         "no machine third on this host; there are: first, second",
         f"no toolchain none in {host.tftp}/toolchains; "
         "assemble it with the role bbot.agent.toolchain",
-        "'../x' cannot be a toolchain's name",
+        "'../x' cannot be a toolchain's name: it is made of a letter first, then letters, digits, "
+        "'_', '+' and '.'",
         "cannot read the folder of machines /nowhere: No such file or directory; "
         "make it with the role bbot.agent.host or name another one",
     ]

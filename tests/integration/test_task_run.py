@@ -97,7 +97,7 @@ def test_a_failed_task_fails_the_module_unless_that_is_not_wanted(
     )
     assert failed["culprit"] == "task"
     assert "hello.c:3: cannot go on" in Path(logs, "update.log").read_text()
-    assert not Path(logs, "test.log").exists()
+    assert Path(logs, "test.log").read_text() == "not begun: update has failed\n"
     assert "status abort: no machine was asked for" in refusal(faked)
     assert not tolerated["failed"]
 
@@ -115,6 +115,8 @@ def test_names_that_a_guest_chose_stay_names(
     assert not done["failed"], done
     logs = Path(done["logs"])
     made = {path for path in host.root.rglob("*") if path.is_file()} - before
+    # The host's own record of the task.
+    made = {path for path in made if not path.name.startswith("journal.sqlite")}
     assert all(path.is_relative_to(logs) for path in made), made
     for each, name in zip(done["result"]["operations"], names, strict=True):
         path = Path(each["path"])
