@@ -72,6 +72,10 @@ class Clock:
         return self.now
 
 
+def _fail(error: Exception) -> t.NoReturn:
+    raise error
+
+
 class FakeJob:
     """A job that forks nothing, and ends when it is told to."""
 
@@ -87,9 +91,8 @@ class FakeJob:
         self, name: str, work: t.Any, kind: type[t.Any], *, timeout: float | None = None
     ) -> None:
         FakeJob.attempts.append(FakeJob.clock())
-        obstacle: t.Any = FakeJob.obstacle
-        if isinstance(obstacle, Exception):
-            raise obstacle
+        if FakeJob.obstacle is not None:
+            _fail(FakeJob.obstacle)
         self.name, self.work, self.kind = name, work, kind
         self.deadline: float | None = None
         self.outcome: t.Any = FakeJob.at_once
@@ -101,7 +104,7 @@ class FakeJob:
 
     def result(self) -> t.Any:
         if isinstance(self.outcome, Exception):
-            raise self.outcome
+            _fail(self.outcome)
         return self.outcome
 
     def terminate(self) -> None:
