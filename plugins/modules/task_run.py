@@ -323,6 +323,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform im
     Outcome,
     book,
     perform,
+    perform_booked,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Limits
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import choose
@@ -449,8 +450,10 @@ def perform_task(
     booking = given or book(
         host, Journal(os.path.join(host.state, FILE)), task, toolchain.name, logs
     )
-    try:
-        outcome = perform(
+    outcome = perform_booked(
+        booking,
+        task,
+        lambda: perform(
             host,
             task,
             machine,
@@ -462,13 +465,8 @@ def perform_task(
             files,
             booking=booking,
             fake=params["fake"],
-        )
-    except (EngineError, Interrupted, OSError) as error:
-        if booking is not None:
-            booking.abort(task, sentence(error))
-        raise
-    if booking is not None:
-        booking.describe(outcome)
+        ),
+    )
     shown = shorten(outcome.result, params["log_tail"])
     if given is None:
         lay_out_artifacts(host, outcome, logs)

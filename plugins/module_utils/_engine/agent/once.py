@@ -13,7 +13,7 @@ import signal
 import sys
 
 from ..controller.priority import questions
-from ..errors import EngineError, Interrupted, sentence
+from ..errors import EngineError, sentence
 from ..formats.manifest.model import ManifestError
 from ..formats.manifest.writer import serialize
 from ..host.diagnostics import Diagnostics
@@ -23,7 +23,7 @@ from ..machine.sweep import leased, sweep
 from ..records.machine import MachineHeader
 from ..records.task import Task
 from ..task.logs import logs_name
-from ..task.perform import book
+from ..task.perform import book, perform_booked
 from .duties import Duties, offers
 from .job import CancelToken
 from .settings import Settings
@@ -74,14 +74,9 @@ def _round(duties: Duties, say: Diagnostics, wanted: CancelToken) -> int:
     booking = None
     if settings.fake_request:
         booking = book(duties.host, duties.journal, task, settings.toolchain_name, logs)
-    try:
-        outcome = duties.perform(task, logs, wanted, booking=booking)
-    except (EngineError, Interrupted, OSError) as error:
-        if booking is not None:
-            booking.abort(task, sentence(error))
-        raise
-    if booking is not None:
-        booking.describe(outcome)
+    outcome = perform_booked(
+        booking, task, lambda: duties.perform(task, logs, wanted, booking=booking)
+    )
     say.info(f"task {task.name}/{task.version}: {outcome.result.status}; logs: {logs}")
     if settings.dump_result:
         _print(outcome.result)

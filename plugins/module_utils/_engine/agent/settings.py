@@ -16,6 +16,7 @@ import dataclasses
 import math
 import typing as t
 
+from ..controller.artifacts import UPLOAD_LIMIT
 from ..controller.priority import ControllerUrl
 from ..errors import EngineError
 from ..formats.version import StandardVersion
@@ -235,7 +236,7 @@ class Settings:
         ),
     )
     upload_limit: int = dataclasses.field(
-        default=256 << 20,
+        default=UPLOAD_LIMIT,
         metadata=_option("what a guest may upload in a task", _MACHINES, "BYTES", _number(1)),
     )
     suspend_max: int = dataclasses.field(

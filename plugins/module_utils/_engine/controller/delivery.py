@@ -79,21 +79,15 @@ def _deliver(
 ) -> Delivery:
     try:
         entry = journal.get(entry_id)
-    except JournalError as error:
-        if error.temporary:
-            raise
-        journal.set_aside(entry_id, str(error))
-        return Delivery("failed", f"{error}; it is set aside")
-    if entry is None or entry.state == "delivered":
-        return Delivery("delivered")
-    if entry.state != "queued":
-        return Delivery("failed", f"the result of task {entry.id} is not queued: {entry.state}")
-    try:
+        if entry is None or entry.state == "delivered":
+            return Delivery("delivered")
+        if entry.state != "queued":
+            return Delivery("failed", f"the result of task {entry_id} is not queued: {entry.state}")
         request = journal.request(entry)
     except JournalError as error:
         if error.temporary:
             raise
-        journal.set_aside(entry.id, str(error))
+        journal.set_aside(entry_id, str(error))
         return Delivery("failed", f"{error}; it is set aside")
     try:
         _upload_artifacts(host, entry, transport, upload_limit)

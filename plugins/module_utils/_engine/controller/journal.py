@@ -165,15 +165,7 @@ class Journal:
         words = _short(reason)
         self._update(entry, None, culprit=culprit, reason=words, phases=json.dumps(phases))
 
-    def failed(
-        self,
-        entry: int,
-        error: str,
-        delay: float,
-        *,
-        size_limit: int | None = None,
-        reset: bool = False,
-    ) -> None:
+    def failed(self, entry: int, error: str, delay: float, *, reset: bool = False) -> None:
         """Note that the result could not be delivered, and to try again after `delay` seconds.
 
         `reset` says that the controller hung up while it was sent. Raises JournalError.
@@ -181,9 +173,8 @@ class Journal:
         with changing(self.path) as db:
             db.execute(
                 "UPDATE tasks SET attempts = attempts + 1, next_try = ?, last_error = ?,"
-                " size_limit = coalesce(?, size_limit), resets = resets + ?"
-                " WHERE id = ? AND state = 'queued'",
-                (_after(delay), _short(error), size_limit, reset, entry),
+                " resets = resets + ? WHERE id = ? AND state = 'queued'",
+                (_after(delay), _short(error), reset, entry),
             )
 
     def limit(self, entry: int, size_limit: int) -> None:

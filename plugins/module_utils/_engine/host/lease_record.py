@@ -19,56 +19,57 @@ import typing as t
 _LARGEST = 1 << 20
 
 
-def _is_text(value: t.Any) -> bool:
-    return isinstance(value, str) and "\0" not in value and value.isprintable()
+def is_text(value: t.Any) -> bool:
+    """Return whether `value` is a text on one line, without control characters."""
+    return isinstance(value, str) and value.isprintable()
 
 
-def _is_texts(value: t.Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
+def is_texts(value: t.Any) -> bool:
+    """Return whether `value` is a list of such texts."""
+    return isinstance(value, list) and all(map(is_text, value))
 
 
 def _is_count(value: t.Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
 
 
-def _is_time(value: t.Any) -> bool:
+def is_time(value: t.Any) -> bool:
+    """Return whether `value` is a time, in seconds since the epoch."""
     return isinstance(value, float | int) and math.isfinite(value) and abs(value) < 1e12
 
 
 def _is_journal(value: t.Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) == 2 and _is_text(value[0]) and _is_count(value[1])
-    )
+    return isinstance(value, list) and len(value) == 2 and is_text(value[0]) and _is_count(value[1])
 
 
 def _is_failures(value: t.Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_text, value.values()))
+    return isinstance(value, dict) and all(map(is_text, value.values()))
 
 
 # Of what kind what an owner notes is. Any of it may be null, but `pid` and `since`.
 _KINDS: dict[str, t.Callable[[t.Any], bool]] = {
     "pid": _is_count,
-    "since": _is_time,
-    "what": _is_text,
-    "machine": _is_text,
-    "task": _is_text,
-    "phase": _is_text,
-    "logs": _is_text,
-    "address": _is_text,
-    "bridge": _is_text,
-    "mac": _is_text,
-    "runtime": _is_text,
+    "since": is_time,
+    "what": is_text,
+    "machine": is_text,
+    "task": is_text,
+    "phase": is_text,
+    "logs": is_text,
+    "address": is_text,
+    "bridge": is_text,
+    "mac": is_text,
+    "runtime": is_text,
     "qemu": _is_count,
     "qemu_start": _is_count,
-    "folders": _is_texts,
-    "snapshot": _is_text,
-    "snapshots": _is_texts,
+    "folders": is_texts,
+    "snapshot": is_text,
+    "snapshots": is_texts,
     "journal": _is_journal,
-    "delivery": _is_text,
-    "toolchain": _is_text,
-    "controllers": _is_texts,
+    "delivery": is_text,
+    "toolchain": is_text,
+    "controllers": is_texts,
     "instance_max": _is_count,
-    "version": _is_text,
+    "version": is_text,
     "failed": _is_failures,
 }
 

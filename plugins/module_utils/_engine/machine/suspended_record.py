@@ -9,11 +9,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import typing as t
 
 from ..errors import EngineError
+from ..host.lease_record import is_text, is_texts, is_time
 from .belongings import is_below
 
 # Bytes: a record has one or two KiB.
@@ -67,21 +67,17 @@ def _object(value: t.Any, what: str) -> dict[str, t.Any]:
 
 def _check_texts(fields: dict[str, t.Any], names: t.Iterable[str]) -> None:
     for name in names:
-        value = fields.get(name)
-        if not isinstance(value, str) or not value.isprintable():
+        if not is_text(fields.get(name)):
             raise RecordError(f"{name} is no text")
 
 
 def _check_numbers(fields: dict[str, t.Any], hardware: dict[str, t.Any]) -> None:
-    since = fields.get("since")
-    if not isinstance(since, float | int) or not math.isfinite(since) or abs(since) > 1e12:
+    if not is_time(fields.get("since")):
         raise RecordError("since is no time")
     for name in ("cpu", "ram"):
         value = hardware.get(name, 1)
         if not isinstance(value, int) or not 0 < value < 1 << 40:
             raise RecordError(f"{name} is no number")
     options = hardware.get("options")
-    if options is not None:
-        is_right = isinstance(options, list) and all(isinstance(each, str) for each in options)
-        if not is_right or not "".join(options).isprintable():
-            raise RecordError("options are no list of words")
+    if options is not None and not is_texts(options):
+        raise RecordError("options are no list of words")

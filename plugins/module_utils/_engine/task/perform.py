@@ -88,6 +88,24 @@ def book(host: Host, journal: Journal, task: Task, toolchain: str, logs: str) ->
     return Booking(journal, number, awaited=False)
 
 
+def perform_booked(
+    booking: Booking | None, task: Task, performance: t.Callable[[], Outcome]
+) -> Outcome:
+    """Return what `performance` does, having noted it in `booking` if there is one.
+
+    A task that ends with an error, which is raised again, has got its result there.
+    """
+    try:
+        outcome = performance()
+    except (EngineError, Interrupted, OSError) as error:
+        if booking is not None:
+            booking.abort(task, sentence(error))
+        raise
+    if booking is not None:
+        booking.describe(outcome)
+    return outcome
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What became of a task, and who is to blame if it did not go well.

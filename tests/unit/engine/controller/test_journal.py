@@ -77,7 +77,8 @@ def test_the_life_of_a_task(journal: Journal) -> None:
     )
     assert request.result.to_mapping() == RESULT.to_mapping()
 
-    journal.failed(number, "refused", 100, size_limit=5000)
+    journal.failed(number, "refused", 100)
+    journal.limit(number, 5000)
     journal.failed(number, "refused again", 200)
     (entry,) = journal.queue()
     assert (entry.attempts, entry.last_error, entry.size_limit) == (2, "refused again", 5000)
