@@ -19,7 +19,10 @@ if t.TYPE_CHECKING:
     from helpers.site import Site
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # Here, as ansible-test has an ini file of its own.
+    config.addinivalue_line("markers", "long: takes many minutes; run by -m long")
+    config.option.markexpr = config.option.markexpr or "not long"
     # So that a terminated run, too, unmounts and kills what it made.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
 
