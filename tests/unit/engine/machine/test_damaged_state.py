@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import tempfile
 import traceback
 import typing as t
@@ -194,7 +195,8 @@ def as_nobody(act: t.Callable[[], None]) -> str:
         except BaseException:
             os.write(inner, traceback.format_exc().encode()[-4000:])
         finally:
-            os._exit(0)
+            # Not by os._exit(): what measures coverage would save it first, as nobody, in vain.
+            os.kill(os.getpid(), signal.SIGKILL)
     os.close(inner)
     with open(out, "rb") as pipe:
         text = pipe.read().decode()
