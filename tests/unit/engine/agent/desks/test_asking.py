@@ -56,7 +56,8 @@ def test_requests_that_fail(
     if what == "die":
         assert len(office.lines) == 1
         assert office.lines[0].startswith("error: unable to request a task: task request ended")
-    assert not office.state.asking
+    # The hour may end between a job's start and its end.
+    assert office.state.asking == bool(desk.sources())
 
 
 def test_a_task(office: t.Any, desk: t.Any, jobs: t.Any) -> None:
