@@ -122,6 +122,26 @@ def test_a_redirection_to_a_login_page_is_no_acknowledgement(status: str) -> Non
             QUICK.upload_result(server.url, "text")
 
 
+WHOLE = answer(b": 1\nstatus: 200\n", "text/manifest")
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("whole", [WHOLE, CHUNKED], ids=["length", "chunked"])
+def test_no_part_of_an_acknowledgement_is_one(whole: bytes) -> None:
+    parts = [whole[:size] for size in range(len(whole))]
+    # What is missing at the end of these is nothing but the line ends of the last chunk.
+    harmless = [whole[:-end] for end in range(1, 5)] if whole is CHUNKED else []
+    for part in parts:
+        with Raw(part) as server:
+            try:
+                QUICK.upload_result(server.url, "text")
+            except ControllerError:
+                continue
+            assert part in harmless
+    with Raw(whole) as server:
+        QUICK.upload_result(server.url, "text")
+
+
 def test_an_answer_that_comes_before_the_request_was_read_is_read() -> None:
     """A proxy answers 413 at once and hangs up; the rest of the body has nowhere to go."""
     body = "x" * (16 << 20)
