@@ -45,7 +45,6 @@ from ..network.taps import Taps
 from ..records.exchange import TaskRequest, TaskResponse
 from ..records.machine import MachineHeader
 from ..records.task import Task
-from ..storage.btrfs import Btrfs
 from ..task import perform as _task
 from ..task.by_hand import perform_by_hand
 from ..task.logs import logs_name, write_logs
@@ -53,28 +52,14 @@ from ..task.perform import Booking, Outcome, faked, perform
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator, choose
 from .outcomes import Answer, Bootstrapped, Delivered, Performed
-from .settings import Places, Settings
+from .places import make_host
+from .settings import Settings
 
 # What this version of the agent makes of a task; it changes when that does (bbot 0.14).
 CHECKSUM = "1"
 
 # TFTP ports of tasks at once are so far apart.
 _PORTS_APART = 100
-
-
-def make_host(places: Places, run: Runner, report: t.Callable[[str], None]) -> Host:
-    """The build host as the options describe it."""
-    return Host(
-        run=run,
-        storage=Btrfs(),
-        machines=places.machines,
-        tftp=places.tftp,
-        state=places.state_dir,
-        runtime=places.runtime_dir,
-        bridge=places.bridge,
-        user=places.user,
-        report=report,
-    )
 
 
 def offers(machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:

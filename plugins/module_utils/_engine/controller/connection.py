@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import http.client
 import itertools
 import math
 import os
@@ -162,40 +161,6 @@ def _os_error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-class _Headers:
-    """What an answer is read from, which notices when that ends."""
-
-    def __init__(self, file: t.Any) -> None:
-        self.file = file
-        self.ended = False
-
-    def readline(self, *limit: int) -> bytes:
-        """Return the next line, empty at the end."""
-        line: bytes = self.file.readline(*limit)
-        self.ended |= not line
-        return line
-
-    def __getattr__(self, name: str) -> t.Any:
-        return getattr(self.file, name)
-
-
-class _Answer(http.client.HTTPResponse):
-    """An answer whose headers are all there: http.client takes what is cut off for complete."""
-
-    fp: t.Any
-
-    def begin(self) -> None:
-        """Read status and headers. Raises HTTPException."""
-        headers = self.fp = _Headers(self.fp)
-        try:
-            super().begin()
-        finally:
-            if self.fp is headers:
-                self.fp = headers.file
-        if headers.ended:
-            raise http.client.HTTPException("the answer ended before its headers did")
-
-
 class _Line:
     """What our connections do in another way than urllib3's: connect, and send."""
 
@@ -204,7 +169,6 @@ class _Line:
     timeout: t.Any
     sock: t.Any
     _dns_host: str
-    response_class: t.Any = _Answer
 
     def __init__(self, deadline: Deadline, *args: t.Any, **more: t.Any) -> None:
         self._deadline = deadline
@@ -252,11 +216,17 @@ def pools(deadline: Deadline) -> dict[str, t.Callable[..., t.Any]]:
     import urllib3
     from urllib3.connection import HTTPConnection, HTTPSConnection
 
+    from .answer import WholeAnswer
+
     class Plain(_Line, HTTPConnection):
         """A connection without encryption."""
 
+        response_class = WholeAnswer
+
     class Safe(_Line, HTTPSConnection):
         """A connection by TLS."""
+
+        response_class = WholeAnswer
 
     def make(kind: t.Any, line: t.Any, *args: t.Any, **more: t.Any) -> t.Any:
         pool = kind(*args, **more)
