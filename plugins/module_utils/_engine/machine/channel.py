@@ -19,10 +19,17 @@ from ..formats.manifest.text import sanitize
 _LIMIT = 16 << 20
 _LONGEST_LINE = 4096
 
+# Whoever shows the file on a terminal is not to be deceived: of the control characters only
+# tabs and newlines stay.
+_HARMLESS = bytes(
+    ord("?") if byte == 127 or (byte < 32 and byte not in b"\t\n") else byte for byte in range(256)
+)
+
 
 class Channel:
     """What comes from `sock` goes to the file `path`; `line` is told each line, made printable.
 
+    In the file a question mark stands for each control character, and returns are left out.
     `last` is the last line that was not blank.
     """
 
@@ -46,8 +53,8 @@ class Channel:
         except OSError:
             return False
         if self._left > 0:
-            kept = data[: self._left]
-            self._left -= len(kept)
+            kept = data[: self._left].translate(_HARMLESS, b"\r")
+            self._left -= min(len(data), self._left)
             if self._left == 0:
                 kept += f"\n[cut here: {_LIMIT} bytes are kept]\n".encode()
             # These logs are a courtesy: a full disk must not end a task.

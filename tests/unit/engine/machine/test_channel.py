@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def heard(tmp_path: Path, pieces: list[bytes]) -> tuple[Channel, list[str], byte
         ([b"no DHCP server answers\r\n\r\n"], ["no DHCP server answers", ""], None),
         ([b"\x1b[31mred\x1b[0m\n\n"], ["red", ""], "red"),
         ([b"x" * 10_000 + b"\n"], ["x" * 4096], "x" * 4096),
+        ([b"good\rfine\x08\x08\n"], ["fi"], None),
         ([b"\xff\x00\n"], ["\ufffd\u2400"], "\ufffd\u2400"),
     ],
 )
@@ -48,7 +50,8 @@ def test_lines(tmp_path: Path, pieces: list[bytes], lines: list[str], last: str 
     channel, told, kept = heard(tmp_path, pieces)
     assert told == lines
     assert channel.last == (lines[0] if last is None else last)
-    assert kept == b"".join(pieces)
+    said = b"".join(pieces)
+    assert kept == re.sub(rb"[\x00-\x08\x0b-\x1f\x7f]", b"?", said.replace(b"\r", b""))
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
 
 
