@@ -82,7 +82,8 @@ class Moody(wire.Controller):
                 if self.generous and not any(task.name.startswith("hello") for task in self.tasks):
                     task = make_task(name=f"hello-{self.asked}", machine=f"m{self.asked % 3}")
                     self.tasks.append(task)
-            if self.random.random() >= self.share:
+            # Where others are sent on to, everything is refused already.
+            if not kind or self.random.random() >= self.share:
                 return None
             faults: dict[str, wire.Fault] = {
                 "reset": wire.reset,
