@@ -45,7 +45,7 @@ from ..network.taps import Taps
 from ..records.exchange import TaskRequest, TaskResponse
 from ..records.machine import MachineHeader
 from ..records.task import Task
-from ..storage.btrfs import Btrfs
+from ..storage.choose import make_storage
 from ..task import perform as _task
 from ..task.by_hand import perform_by_hand
 from ..task.logs import logs_name, write_logs
@@ -66,7 +66,7 @@ def make_host(places: Places, run: Runner, report: t.Callable[[str], None]) -> H
     """The build host as the options describe it."""
     return Host(
         run=run,
-        storage=Btrfs(),
+        storage=make_storage(places.storage),
         machines=places.machines,
         tftp=places.tftp,
         state=places.state_dir,
