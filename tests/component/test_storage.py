@@ -461,3 +461,49 @@ def test_what_is_half_made_is_found_and_what_is_in_the_making_is_left(store: Sto
     assert all(store.storage.info(path) is None for path in left)
     assert store.storage.tidy(str(store.place)) == left
     assert store.listing() == before
+
+
+_NOBODY = """
+import os, sys
+from pathlib import Path
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.choose import make_storage
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protocol import Uses
+os.setgid(65534)
+os.setuid(65534)
+place, storage = Path(sys.argv[1]), make_storage("auto")
+a, b, c, d = (str(place / name) for name in "abcd")
+storage.create(a)
+(place / "a" / "disk.img").write_text("disk")
+(place / "a" / "folder").mkdir()
+(place / "a" / "folder" / "kernel").write_text("kernel")
+storage.set_read_only(a, True)
+for name in ("new", "disk.img", "folder/new"):
+    try:
+        (place / "a" / name).write_text("x")
+    except PermissionError:
+        continue
+    sys.exit(f"{name} could be written to")
+storage.fork(a, b, Uses({"disk.img": "raw"}), 65534)
+storage.snapshot(b, c, read_only=True)
+storage.fork(c, d, Uses({"disk.img": "raw"}), 65534)
+(place / "d" / "folder" / "kernel").write_text("changed")
+storage.exchange(a, c)
+storage.set_read_only(a, False)
+assert (place / "d" / ".disk.img.bbot-base-0").read_text() == "disk"
+assert all(storage.discard(each) for each in (a, b, c, d))
+assert os.listdir(place) == []
+"""
+
+
+def test_directories_need_no_root(places: dict[str, Path], site: Site) -> None:
+    place = places["ext4"] / site.next_name()
+    place.mkdir()
+    os.chown(place, READER, READER)
+    done = subprocess.run(
+        [sys.executable, "-c", _NOBODY, str(place)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
