@@ -12,9 +12,19 @@ class ModuleDocFragment:
 options:
   machines:
     description:
-      - The folder of the machines, laid out as bbot's C(--machines) says. Each folder in it is a volume on btrfs.
+      - The folder of the machines, laid out as bbot's C(--machines) says. Each folder in it is a volume.
     type: path
     default: /build/machines
+  storage:
+    description:
+      - How machines are kept.
+      - With V(btrfs) they are subvolumes, which takes a btrfs file system. A task is performed in a snapshot.
+      - With V(directory) they are directories on any file system. A task is performed on overlays of the disks, or on
+        copies that share their blocks where the file system can do that; a bootstrap works on a copy.
+      - V(auto) takes what is there for what it is, and makes subvolumes on btrfs and directories elsewhere.
+    type: str
+    choices: [auto, btrfs, directory]
+    default: auto
   tftp:
     description:
       - The folder that guests fetch from and upload to, laid out as bbot's C(--tftp) says.

@@ -25,7 +25,7 @@ from ._engine.host.host import Host
 from ._engine.linux.process import module_runner
 from ._engine.machine.bootstrap import Running
 from ._engine.machine.conversation import Waits
-from ._engine.storage.btrfs import Btrfs
+from ._engine.storage.choose import KINDS, make_storage
 from ._engine.vm.accelerator import Accelerator
 
 # The defaults are those of the command bbot-agent.
@@ -33,6 +33,7 @@ _DEFAULTS = Settings()
 
 HOST: dict[str, dict[str, t.Any]] = {
     "machines": {"type": "path", "default": _DEFAULTS.machines},
+    "storage": {"type": "str", "choices": list(KINDS), "default": _DEFAULTS.storage},
     "tftp": {"type": "path", "default": _DEFAULTS.tftp},
     "state_dir": {"type": "path", "default": _DEFAULTS.state_dir},
     "toolchain": {"type": "str", "default": _DEFAULTS.toolchain_name},
@@ -111,7 +112,7 @@ def make_duties(module: t.Any, arguments: t.Sequence[str] = ()) -> Duties:
     """
     params = module.params
     given = ["--toolchain-name", params["toolchain"]]
-    for name in ("machines", "tftp", "state_dir", *CONTROLLER):
+    for name in ("machines", "storage", "tftp", "state_dir", *CONTROLLER):
         if params[name] is not None:
             given += [f"--{name.replace('_', '-')}", str(params[name])]
     return Duties(parse_settings([*given, *arguments]), module_runner(module), Diagnostics(-1))
@@ -122,7 +123,7 @@ def make_host(module: t.Any) -> Host:
     params = module.params
     host = Host(
         run=module_runner(module),
-        storage=Btrfs(),
+        storage=make_storage(params["storage"]),
         machines=params["machines"],
         tftp=params["tftp"],
         state=params["state_dir"],

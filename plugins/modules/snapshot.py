@@ -8,10 +8,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: snapshot
-short_description: Manage btrfs subvolumes and snapshots
+short_description: Manage subvolumes and snapshots
 version_added: "0.1.0"
 description:
-  - Creates, snapshots, renames and deletes btrfs subvolumes, and makes them read-only or writable.
+  - Creates, snapshots, renames and deletes the subvolumes that machines are kept in, and makes them read-only or
+    writable. They are subvolumes of btrfs, or directories that this collection treats like them on any file system.
   - All paths are absolute paths in the mounted tree. The file system is asked by ioctl; the C(btrfs) command is not needed.
 author:
   - The bbot.agent founders (@bbot)
@@ -50,7 +51,17 @@ options:
     description:
       - Whether the subvolume is to be read-only. Without this option an existing one is left as it is,
         and a new one is writable.
+      - A directory is so by the permissions of its files, which C(root) is not held by.
     type: bool
+  storage:
+    description:
+      - What the subvolumes are. V(btrfs) are those of that file system, V(directory) are directories on any file
+        system, each with a mark in it; a snapshot of one is a copy, which shares its blocks where the file system can
+        do that.
+      - V(auto) takes what is there for what it is, and makes subvolumes on btrfs and directories elsewhere.
+    type: str
+    choices: [auto, btrfs, directory]
+    default: auto
 seealso:
   - module: bbot.agent.machine_info
 """
@@ -114,8 +125,12 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import (
-    Btrfs,
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.choose import (
+    KINDS,
+    make_storage,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protocol import (
+    Storage,
     StorageError,
     Subvolume,
 )
@@ -124,7 +139,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs i
 class Change:
     """The way from what is to what is wanted, noted step by step and taken unless checking."""
 
-    def __init__(self, storage: Btrfs, check_mode: bool) -> None:
+    def __init__(self, storage: Storage, check_mode: bool) -> None:
         self.storage = storage
         self.check_mode = check_mode
         self.actions: list[str] = []
@@ -152,7 +167,7 @@ def describe(path: str, subvolume: Subvolume | None) -> dict[str, t.Any]:
     }
 
 
-def subvolume_or_nothing(storage: Btrfs, path: str) -> Subvolume | None:
+def subvolume_or_nothing(storage: Storage, path: str) -> Subvolume | None:
     """What is at ``path``; StorageError if that is something other than a subvolume."""
     found = storage.info(path)
     if found is None and os.path.lexists(path):
@@ -168,7 +183,7 @@ def present(
     if source is not None:
         origin = storage.info(source)
         if origin is None:
-            raise StorageError(f"source {source} is not a btrfs subvolume")
+            raise StorageError(f"source {source} is not a subvolume")
     found = subvolume_or_nothing(storage, path)
     if found is not None:
         if origin is not None and found.parent_uuid != origin.uuid:
@@ -233,6 +248,7 @@ def main() -> None:
             "source": {"type": "path"},
             "dest": {"type": "path"},
             "read_only": {"type": "bool"},
+            "storage": {"type": "str", "choices": list(KINDS), "default": "auto"},
         },
         required_if=[("state", "renamed", ["dest"])],
         supports_check_mode=True,
@@ -246,7 +262,7 @@ def main() -> None:
         if params[name] is not None and state != only:
             module.fail_json(msg=f"{name} goes with state={only} only, not with state={state}")
 
-    storage = Btrfs()
+    storage = make_storage(params["storage"])
     change = Change(storage, module.check_mode)
     final = params["dest"] if state == "renamed" else path
     try:

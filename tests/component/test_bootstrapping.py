@@ -24,8 +24,8 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.invento
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import (
-    Btrfs,
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protocol import (
     StorageError,
 )
 from helpers import sources

@@ -15,6 +15,7 @@ import yaml
 from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifest.parser import (
     parse,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.choose import make_storage
 from helpers.roles import ROOT, Play, make_image
 
 
@@ -85,7 +86,14 @@ def test_an_image_refuses_flavours_that_there_are_not(play: Play, tmp_path: Path
     )
 
 
-def test_a_machine_comes_changes_and_goes(play: Play, volume: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["btrfs", "directory"])
+def test_a_machine_comes_changes_and_goes(
+    play: Play, request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    volume: Path = tmp_path / "plain"
+    volume.mkdir()
+    if kind == "btrfs":
+        volume = request.getfixturevalue("volume")
     image, machine = tmp_path / "image", volume / "tiny"
     facts = {"machine_name": "tiny", "machine_volume": str(volume), "machine_source": str(image)}
     play("machine", **facts, fails="nor a directory that has a readable manifest")
@@ -98,12 +106,19 @@ def test_a_machine_comes_changes_and_goes(play: Play, volume: Path, tmp_path: Pa
     assert play("machine", **facts) > 0
     assert play("machine", **facts) == play("machine", "--check", **facts) == 0
     assert os.readlink(machine / "tiny-1") == "tiny-1.1"
-    with pytest.raises(OSError, match="Read-only"):
-        (machine / "tiny-1.1" / "new").touch()
+    info = make_storage(kind).info(str(machine / "tiny-1.1"))
+    assert info is not None
+    assert info.read_only
     assert (machine / "tiny-1.1" / "disk.img").stat().st_blocks == 0
 
     for identity in ("2", "3"):
         make_image(image, identity)
+        if kind == "directory":
+            # One that is a subvolume itself: its mark is not taken over.
+            image = tmp_path / f"image-{identity}"
+            make_storage(kind).create(str(image))
+            make_image(image, identity)
+            facts["machine_source"] = str(image)
         assert play("machine", **facts) > 0
     assert visible(machine) == ["tiny-1", "tiny-1.2", "tiny-1.3"]
     assert os.readlink(machine / "tiny-1") == "tiny-1.3"

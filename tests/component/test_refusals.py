@@ -40,7 +40,11 @@ def test_a_network_that_is_in_use(play: Play) -> None:
         ({"host_bridge": "a name; that is none"}, "choose another host_bridge"),
         ({"host_volume": "../elsewhere"}, "names of their own"),
         ({"host_more_volumes": [{"name": "default", "file": "/x"}]}, "names of their own"),
-        ({"host_more_volumes": [{"name": "more"}]}, "a device in /dev or a file"),
+        ({"host_storage": "zfs"}, "value of host_storage must be one of"),
+        (
+            {"host_storage": "btrfs", "host_more_volumes": [{"name": "more"}]},
+            "a device in /dev or a file",
+        ),
         ({"host_volume_device": "/dev/null"}, "/dev/null is no block device"),
         ({"host_state": "there"}, "value of host_state must be one of"),
     ],

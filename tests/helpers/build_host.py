@@ -31,7 +31,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolcha
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import Redirect
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.choose import make_storage
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import (
     Outcome,
     perform,
@@ -60,13 +60,14 @@ class BuildHost:
     """One build host.
 
     ``lines`` collects what the engine reports; ``changes`` are facts to tell it otherwise.
+    ``kind`` is that of its storage, in the folder ``place`` or on the site's btrfs.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, kind: str = "btrfs", place: Path | None = None) -> None:
         self.site = site
         name = site.next_name()
         self.root = site.root / name
-        self.machines = site.btrfs / name
+        self.machines = (place or site.btrfs) / name
         self.volume = self.machines / "default"
         self.tftp = self.root / "tftp"
         self.state = self.root / "state"
@@ -76,7 +77,8 @@ class BuildHost:
         self.changes: dict[str, t.Any] = {}
         for folder in (self.volume, self.tftp, self.logs):
             folder.mkdir(parents=True)
-        self.storage = Btrfs()
+        self.kind = kind
+        self.storage = make_storage(kind)
         self.toolchain_id = install_toolchain(self.tftp)
 
     def engine(self, **changes: t.Any) -> Host:
@@ -109,6 +111,7 @@ class BuildHost:
             "user": USER,
             "accelerator": "tcg",
             "ram": RAM,
+            "storage": self.kind,
         }
 
     def toolchain(self, name: str = "default") -> Toolchain:
@@ -221,6 +224,8 @@ class BuildHost:
         for path in self.machines.glob("*/*/*"):
             if re.fullmatch(rf"{re.escape(path.parent.name)}-[A-Za-z][^-]*-.*", path.name):
                 found.append(f"snapshot {path}")
+            if path.name.endswith(".half"):
+                found.append(f"half of a snapshot {path}")
         places = [self.state / "leases", self.state / "locks", self.runtime]
         places += [self.tftp / "build", self.tftp / "bootstrap"]
         found += [str(path) for place in places if place.is_dir() for path in place.iterdir()]

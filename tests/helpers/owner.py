@@ -25,7 +25,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.invento
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolchain import (
     load_toolchain,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.choose import make_storage
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import perform
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Limits
 
@@ -50,6 +50,7 @@ def owner(
         "host": {name: getattr(engine, name) for name in names},
         "logs": str(host.logs / "task"),
         "stop": stop,
+        "storage": host.kind,
         "files": files,
         "warm": warm,
     }
@@ -80,13 +81,14 @@ def main(facts: dict[str, t.Any]) -> None:
         if line == facts["stop"]:
             signal.pause()
 
-    host = Host(run=run, storage=Btrfs(), report=report, **facts["host"])
+    host = Host(run=run, storage=make_storage(facts["storage"]), report=report, **facts["host"])
     toolchain = load_toolchain(host, "default")
     machine = look(host, "default", "tiny", toolchain)
     running = Running(TCG, ram=RAM, progress=report, warm=facts["warm"])
     waits, logs, files = Waits(startup=120, total=120, retries=0), facts["logs"], facts["files"]
     if files is None:
-        ensure(host, machine, toolchain, running, waits, logs)
+        fake = facts.get("fake", False)
+        ensure(host, machine, toolchain, running, waits, logs, fake=fake)
     else:
         perform(host, make_task(), machine, toolchain, running, waits, Limits(), logs, files)
 

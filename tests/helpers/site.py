@@ -91,7 +91,7 @@ def _dhcp(root: Path) -> t.Iterator[None]:
         process.wait()
 
 
-def _end_tenants(root: Path) -> None:
+def end_tenants(root: Path) -> None:
     """Kill what a failed test has left running in ``root``: it would keep the volume busy."""
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -113,7 +113,7 @@ def _volume(root: Path) -> t.Iterator[None]:
     try:
         yield
     finally:
-        _end_tenants(root)
+        end_tenants(root)
         subprocess.run(["umount", str(place)], check=True)
 
 

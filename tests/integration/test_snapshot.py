@@ -6,16 +6,17 @@
 
 from __future__ import annotations
 
+import shutil
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.choose import make_storage
 from helpers.plays import refusal, run_tasks
 from helpers.site import Site
 
 Result = dict[str, t.Any]
-storage = Btrfs()
+storage = make_storage("auto")
 
 
 def snapshot(**options: t.Any) -> dict[str, t.Any]:
@@ -26,11 +27,13 @@ def checked(task: dict[str, t.Any]) -> dict[str, t.Any]:
     return {**task, "check_mode": True}
 
 
-@pytest.fixture(scope="module")
-def place(site: Site) -> Path:
-    path = site.btrfs / site.next_name()
-    path.mkdir()
-    return path
+@pytest.fixture(scope="module", params=["btrfs", "directory"])
+def place(site: Site, request: pytest.FixtureRequest) -> t.Iterator[Path]:
+    """A folder on btrfs, and one on what else there is."""
+    path = site.root / request.param / site.next_name()
+    path.mkdir(parents=True)
+    yield path
+    shutil.rmtree(path, ignore_errors=request.param == "btrfs")
 
 
 def listing(place: Path) -> list[str]:
@@ -134,11 +137,11 @@ REFUSALS: dict[str, tuple[dict[str, t.Any], str]] = {
     ),
     "source that is a folder": (
         {"path": "{p}/x", "source": "{p}/folder"},
-        "source {p}/folder is not a btrfs subvolume",
+        "source {p}/folder is not a subvolume",
     ),
     "source that is not there": (
         {"path": "{p}/x", "source": "{p}/none"},
-        "source {p}/none is not a btrfs subvolume",
+        "source {p}/none is not a subvolume",
     ),
     "path that is a folder": (
         {"path": "{p}/folder"},
@@ -169,7 +172,7 @@ REFUSALS: dict[str, tuple[dict[str, t.Any], str]] = {
         "cannot keep machines in {p}/none: no such file or directory",
     ),
     "not btrfs": (
-        {"path": "{plain}/x"},
+        {"path": "{plain}/x", "storage": "btrfs"},
         "cannot keep machines in {plain}: it is not on a btrfs file system",
     ),
     "nested": (

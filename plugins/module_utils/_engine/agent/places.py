@@ -12,7 +12,7 @@ import typing as t
 
 from ..host.host import Host
 from ..linux.process import Runner
-from ..storage.btrfs import Btrfs
+from ..storage.choose import make_storage
 from .settings import Places
 
 
@@ -20,7 +20,7 @@ def make_host(places: Places, run: Runner, report: t.Callable[[str], None]) -> H
     """Return the build host as the options describe it; `report` is told what goes on."""
     return Host(
         run=run,
-        storage=Btrfs(),
+        storage=make_storage(places.storage),
         machines=places.machines,
         tftp=places.tftp,
         state=places.state_dir,

@@ -76,6 +76,7 @@ def remove_leftovers(host: Host, suspensions: Suspensions, toolchain: str) -> No
     for record in host.leases.records().values():
         kept |= {path for path in [record.get("snapshot"), *record.get("snapshots", [])] if path}
     for directory in _machine_folders(host.machines):
+        _tidy(host, directory)
         prefix = f"{os.path.basename(directory)}-{toolchain}"
         for path in subfolders(directory):
             name = os.path.basename(path)
@@ -129,10 +130,17 @@ def _is_dead(name: str) -> bool:
     return not os.path.exists(f"/proc/{match[1]}")
 
 
+def _tidy(host: Host, directory: str) -> None:
+    try:
+        for path in host.storage.tidy(directory):
+            host.report(f"info: removed the half-made {path}")
+    except Exception as error:
+        host.report(f"error: cannot remove what is half-made in {directory}: {sentence(error)}")
+
+
 def _delete(host: Host, path: str) -> None:
     try:
-        if host.storage.info(path) is not None:
-            host.storage.delete(path)
+        if host.storage.discard(path):
             host.report(f"info: deleted the left-over snapshot {path}")
     except Exception as error:
         host.report(f"error: cannot delete the left-over snapshot {path}: {sentence(error)}")

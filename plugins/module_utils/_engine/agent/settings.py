@@ -23,6 +23,7 @@ from ..formats.version import StandardVersion
 from ..machine.toolchain import check_toolchain_name
 from ..records.values import check_trust
 from ..release import VERSION
+from ..storage.choose import KINDS
 
 _HOUR = 3600.0
 
@@ -34,6 +35,8 @@ class Places(t.Protocol):
 
     @property
     def machines(self) -> str: ...
+    @property
+    def storage(self) -> str: ...
     @property
     def tftp(self) -> str: ...
     @property
@@ -181,6 +184,16 @@ class Settings:
     )
     machines: str = dataclasses.field(
         default="/build/machines", metadata=_option("the machines", _MACHINES, "DIR")
+    )
+    storage: str = dataclasses.field(
+        default="auto",
+        metadata=_option(
+            "how machines are kept: as subvolumes of btrfs, as directories of any file system, "
+            "or whichever the machines' file system can do",
+            _MACHINES,
+            None,
+            choices=KINDS,
+        ),
     )
     tftp: str = dataclasses.field(
         default="/build/tftp", metadata=_option("what guests fetch and upload", _MACHINES, "DIR")

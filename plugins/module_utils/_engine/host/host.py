@@ -17,7 +17,7 @@ import typing as t
 from ..errors import EngineError
 from ..linux.process import Runner
 from ..network.taps import open_tap
-from ..storage.btrfs import Storage
+from ..storage.protocol import Storage
 from .locks import Leases, Lock
 
 

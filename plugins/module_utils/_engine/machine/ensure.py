@@ -18,7 +18,8 @@ from ..host.host import Host
 from ..host.phases import Phases
 from ..linux.private import make_private
 from ..records.machine import BootstrappedMachine, MachineManifest
-from ..storage.btrfs import StorageError, flush
+from ..storage.flush import flush
+from ..storage.protocol import StorageError
 from . import template as _template
 from . import warm as _warm
 from .bootstrap import Running, bootstrap
@@ -130,9 +131,7 @@ def ensure(
                 _write(os.path.join(work, "manifest"), outcome.to_text())
                 flush(work)
                 host.storage.set_read_only(work, True)
-                _delete(host, machine)
-                host.storage.rename(work, path)
-                lease.note(snapshot=None)
+                _publish(host, machine, work)
         machine = look(host, machine.volume, machine.folder, toolchain)
         unsaved = ""
         if not fake and _warm.wanted(host, machine, toolchain, running):
@@ -144,6 +143,20 @@ def _delete(host: Host, machine: Machine) -> None:
     """Delete what there is of the bootstrapped ``machine``, its template first."""
     for path in _remains(host, machine):
         host.storage.delete(path)
+
+
+def _publish(host: Host, machine: Machine, work: str) -> None:
+    """Have ``work`` be the bootstrapped ``machine``, which is there at each instant if it was.
+
+    The former one is at ``work`` then, which goes with its lease, whoever ends that.
+    """
+    path = machine.bootstrapped_path
+    # Another one's. Until there is a new one tasks boot.
+    _template.remove(host, machine)
+    if host.storage.info(path) is None:
+        host.storage.rename(work, path)
+    else:
+        host.storage.exchange(work, path)
 
 
 def _save(

@@ -208,8 +208,7 @@ class Suspensions:
 
     def _remove(self, suspended: Suspended) -> None:
         storage, path = self._host.storage, suspended.hardware.directory
-        if storage.info(path) is not None:
-            storage.delete(path)
+        storage.discard(path)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(os.path.join(self.directory, suspended.id))
 

@@ -40,8 +40,8 @@ def clear(host: Host, lease: Lease) -> None:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
     for snapshot in [record.get("snapshot"), *(record.get("snapshots") or [])]:
-        if snapshot and host.storage.info(snapshot) is not None:
-            host.storage.delete(snapshot)
+        if snapshot:
+            host.storage.discard(snapshot)
     lease.end()
 
 

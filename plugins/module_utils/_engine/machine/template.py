@@ -31,11 +31,12 @@ from ..errors import EngineError
 from ..host.host import Host, HostError
 from ..host.lease_record import is_time
 from ..host.locks import Lease
-from ..storage.btrfs import StorageError
+from ..storage.protocol import StorageError
 from ..tftp.server import HeldRequest
 from ..vm.accelerator import Accelerator, qemu_program
 from ..vm.qemu.migration import SavedState
 from ..vm.qemu.process import Hardware, state_key
+from .fork import fork
 from .inventory import Machine
 
 STATE = "warm.state"
@@ -145,7 +146,7 @@ def clone(
         raise TemplateError("nothing has been saved for it")
     lease.note(snapshot=hardware.directory)
     try:
-        host.storage.snapshot(path, hardware.directory)
+        fork(host, path, hardware)
     except StorageError as error:
         raise TemplateError(str(error)) from error
     # From here on what others do to the template is of no concern: it is the clone that counts.
@@ -250,5 +251,4 @@ def _write(
 def remove(host: Host, machine: Machine) -> None:
     """Delete the template of ``machine``, if there is one."""
     for path in places(machine):
-        if host.storage.info(path) is not None:
-            host.storage.delete(path)
+        host.storage.discard(path)

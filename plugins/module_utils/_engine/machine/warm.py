@@ -16,11 +16,12 @@ from ..host.locks import Lease
 from ..host.phases import Phases
 from ..linux.private import make_private
 from ..machine.locking import task_lock
-from ..storage.btrfs import flush
+from ..storage.flush import flush
 from ..vm.qemu.process import Hardware
 from . import template as _template
 from .bootstrap import Running
 from .conversation import Waits, hold_first_request
+from .fork import fork
 from .inventory import Machine
 from .sweep import leased
 from .template import RAM, STATE, TemplateError
@@ -66,7 +67,7 @@ def make(
         began = time.monotonic()
         try:
             phases.begin("template boot")
-            host.storage.snapshot(machine.bootstrapped_path, work)
+            fork(host, machine.bootstrapped_path, hardware)
             _save(host, lease, hardware, running, waits, logs, key, phases)
             reason = ""
         except TemplateError as error:

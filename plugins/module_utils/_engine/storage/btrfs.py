@@ -4,16 +4,15 @@
 
 # This file is private to this collection and may change at any time.
 
-"""Subvolumes: directories that can be snapshotted in no time.
+"""Subvolumes of btrfs, which are snapshotted in no time.
 
-btrfs is the one implementation. It talks to the kernel by ioctl (linux/btrfs.h):
-4.5 times as fast as the btrfs command for a snapshot and its deletion.
+The kernel is asked by ioctl (linux/btrfs.h): 4.5 times as fast as the btrfs command
+for a snapshot and its deletion.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import fcntl
 import os
@@ -21,12 +20,12 @@ import struct
 import typing as t
 import uuid
 
-from ..errors import EngineError
+from ..linux.rename import exchange, rename_new
+from .protocol import StorageError, Subvolume, Uses, split
 
 _MAGIC = 0x94
 _FIRST_INODE = 256  # of every subvolume's root directory
 _READ_ONLY = 1 << 1
-_NAME_MAX = 255
 
 
 def _ioc(direction: int, number: int, size: int) -> int:
@@ -45,53 +44,6 @@ _VOL_ARGS = struct.Struct("=q4088s")
 _VOL_ARGS_V2 = struct.Struct("=qQQ32s4040s")
 # Behind treeid, name, parent_id, dirid: generation, flags, uuid, parent_uuid.
 _SUBVOL_INFO = struct.Struct("=280xQQ16s16s")
-
-
-class StorageError(EngineError):
-    """A subvolume operation that cannot be done; the text names path and reason."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Subvolume:
-    """What the file system knows about one subvolume.
-
-    ``parent_uuid`` is that of the subvolume it is a snapshot of, empty for one
-    that is no snapshot; ``generation`` is the transaction of its last change.
-    """
-
-    path: str
-    uuid: str
-    parent_uuid: str
-    read_only: bool
-    generation: int
-
-
-class Storage(t.Protocol):
-    """What the engine needs of a file system with snapshots.
-
-    All paths are absolute; every method raises StorageError.
-    """
-
-    def check(self, directory: str) -> None:
-        """Refuse a ``directory`` that cannot hold subvolumes."""
-
-    def info(self, path: str) -> Subvolume | None:
-        """The subvolume at ``path``; None if there is nothing or something else."""
-
-    def create(self, path: str) -> None:
-        """Make an empty subvolume."""
-
-    def snapshot(self, source: str, path: str, *, read_only: bool = False) -> None:
-        """Make ``path`` a snapshot of the subvolume ``source``."""
-
-    def delete(self, path: str) -> None:
-        """Delete a subvolume, a read-only one too."""
-
-    def rename(self, path: str, dest: str) -> None:
-        """Give a subvolume another name on the same file system, atomically."""
-
-    def set_read_only(self, path: str, read_only: bool) -> None:
-        """Make a subvolume read-only or writable."""
 
 
 @contextlib.contextmanager
@@ -116,17 +68,21 @@ def _reason(error: OSError) -> str:
 
 def _split(path: str) -> tuple[str, bytes]:
     """Parent directory and encoded last name of ``path``."""
-    parent, name = os.path.split(os.path.normpath(path))
-    encoded = os.fsencode(name)
-    if not name or len(encoded) > _NAME_MAX:
-        raise StorageError(
-            f"{path!r} is no usable subvolume path: its last name must be of 1 to {_NAME_MAX} bytes"
-        )
-    return parent, encoded
+    parent, name = split(path)
+    return parent, os.fsencode(name)
+
+
+def is_btrfs(directory: str) -> bool:
+    """Whether ``directory`` is there, and on btrfs."""
+    try:
+        Btrfs().check(directory)
+    except StorageError:
+        return False
+    return True
 
 
 class Btrfs:
-    """The btrfs implementation of Storage."""
+    """Storage on a btrfs file system; see there for what the methods do."""
 
     def check(self, directory: str) -> None:
         try:
@@ -180,6 +136,11 @@ class Btrfs:
                 f"cannot snapshot subvolume {source} to {path}: {_reason(error)}"
             ) from error
 
+    def fork(self, source: str, path: str, uses: Uses, reader: int | None = None) -> None:
+        # Nothing is shared that anybody could see.
+        del uses, reader
+        self.snapshot(source, path)
+
     def delete(self, path: str) -> None:
         info = self.info(path)
         if info is None:
@@ -201,12 +162,34 @@ class Btrfs:
         with _opened(parent) as fd:
             fcntl.ioctl(fd, _SNAP_DESTROY, bytearray(_VOL_ARGS.pack(0, name)))
 
+    def discard(self, path: str) -> bool:
+        if self.info(path) is None:
+            return False
+        self.delete(path)
+        return True
+
+    def tidy(self, directory: str) -> list[str]:
+        # The file system leaves nothing half-made.
+        del directory
+        return []
+
     def rename(self, path: str, dest: str) -> None:
         try:
-            os.rename(path, dest)
+            rename_new(path, dest)
         except OSError as error:
             raise StorageError(
                 f"cannot rename subvolume {path} to {dest}: {_reason(error)}"
+            ) from error
+
+    def exchange(self, path: str, dest: str) -> None:
+        for each in (path, dest):
+            if self.info(each) is None:
+                raise StorageError(f"cannot exchange {path} and {dest}: {each} is not a subvolume")
+        try:
+            exchange(path, dest)
+        except OSError as error:
+            raise StorageError(
+                f"cannot exchange subvolumes {path} and {dest}: {_reason(error)}"
             ) from error
 
     def set_read_only(self, path: str, read_only: bool) -> None:
@@ -221,15 +204,3 @@ class Btrfs:
         except OSError as error:
             state = "read-only" if read_only else "writable"
             raise StorageError(f"cannot make {path} {state}: {_reason(error)}") from error
-
-
-def flush(directory: str) -> None:
-    """Have the files in ``directory`` on disk: a power cut must not empty a published machine."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False):
-                fd = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)

@@ -25,6 +25,7 @@ from ..host.phases import Phases
 from ..linux.private import make_private
 from ..machine.bootstrap import Running
 from ..machine.conversation import SoftFailure, Start, Talk, Waits, converse
+from ..machine.fork import fork
 from ..machine.inventory import Machine
 from ..machine.locking import task_lock
 from ..machine.sweep import leased
@@ -266,10 +267,9 @@ class _Place:
 
     def snapshot(self, _attempt: int) -> Hardware:
         """A fresh snapshot of the machine, to be booted."""
-        if self._host.storage.info(self._path) is not None:
-            self._host.storage.delete(self._path)
+        self._host.storage.discard(self._path)
         self._lease.note(snapshot=self._path)
-        self._host.storage.snapshot(self._machine.bootstrapped_path, self._path)
+        fork(self._host, self._machine.bootstrapped_path, self._hardware)
         return self._hardware
 
     def clone(self) -> Clone:

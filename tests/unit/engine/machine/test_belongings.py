@@ -27,11 +27,9 @@ class Store:
     def __init__(self) -> None:
         self.deleted: list[str] = []
 
-    def info(self, _path: str) -> object:
-        return self
-
-    def delete(self, path: str) -> None:
+    def discard(self, path: str) -> bool:
         self.deleted.append(path)
+        return True
 
 
 class Site:

@@ -46,9 +46,10 @@ class Store:
     def info(self, _path: str) -> object:
         return self
 
-    def delete(self, path: str) -> None:
+    def discard(self, path: str) -> bool:
         if not Path(path).resolve().is_relative_to(self._machines):
             raise AssertionError(f"{path} was deleted")
+        return True
 
 
 def values(root: Path) -> list[t.Any]:

@@ -29,8 +29,11 @@ class Store:
     def info(self, path: str) -> object | None:
         return object() if os.path.exists(path) else None
 
-    def delete(self, path: str) -> None:
-        os.rmdir(path)
+    def discard(self, path: str) -> bool:
+        found = os.path.exists(path)
+        if found:
+            os.rmdir(path)
+        return found
 
     def rename(self, old: str, new: str) -> None:
         self.meanwhile()
@@ -144,15 +147,15 @@ def test_one_that_cannot_be_thrown_away_keeps_no_other(
 ) -> None:
     for number in range(3):
         park(host, "a", number)
-    real = host.storage.delete
+    real = host.storage.discard
     stuck = Suspensions(host, 9, 9.0).all()[0].hardware.directory
 
-    def delete(path: str) -> None:
+    def discard(path: str) -> bool:
         if path == stuck:
             raise kind("odd")
-        real(path)
+        return real(path)
 
-    monkeypatch.setattr(host.storage, "delete", delete)
+    monkeypatch.setattr(host.storage, "discard", discard)
     lines.clear()
     Suspensions(host, 0, 86400.0, "a").prune()
     assert len(Suspensions(host, 9, 86400.0).all()) == 1

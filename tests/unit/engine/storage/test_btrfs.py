@@ -13,8 +13,8 @@ import typing as t
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.storage import btrfs as _btrfs
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import (
-    Btrfs,
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protocol import (
     StorageError,
     Subvolume,
 )

@@ -31,7 +31,9 @@ from ...host.locks import Lease, Lock, LockError, process_start
 from ...linux.private import make_private
 from ...network.bridge import Redirect
 from ...network.taps import lead_to
+from ...storage.overlay import overlays
 from ..accelerator import Accelerator, qemu_program
+from .drives import over
 from .migration import SavedState, load, save
 from .qmp import Qmp, QmpError
 
@@ -78,10 +80,26 @@ _DEFAULT_DEVICES = [
 ]
 
 
+def devices(hardware: Hardware) -> t.Sequence[str]:
+    """The options for network and disk, with `?` for the tap and the MAC address."""
+    return _DEFAULT_DEVICES if hardware.options is None else hardware.options
+
+
 def _device_options(hardware: Hardware, tap: int) -> list[str]:
     """The options for network and disk, with the tap's descriptor and the MAC address."""
-    options = _DEFAULT_DEVICES if hardware.options is None else hardware.options
+    options = devices(hardware)
     return [_with_tap(option, tap).replace("mac=?", f"mac={hardware.mac}") for option in options]
+
+
+def _as_it_lies(hardware: Hardware) -> Hardware:
+    """``hardware`` with the formats that its disks have in its directory.
+
+    Not so from the beginning: what a saved state fits does not depend on it.
+    """
+    over_others = overlays(hardware.directory)
+    if not over_others:
+        return hardware
+    return dataclasses.replace(hardware, options=over(devices(hardware), over_others))
 
 
 def _with_tap(option: str, tap: int) -> str:
@@ -167,6 +185,9 @@ def state_key(hardware: Hardware, accelerator: Accelerator) -> str:
 def _own(file: os.DirEntry[str], account: pwd.struct_passwd) -> None:
     """Have ``file`` be of use to ``account`` only; each change costs the file system something."""
     stat = file.stat(follow_symlinks=False)
+    if stat.st_nlink > 1 and not stat.st_mode & 0o222:
+        # Other machines have it, too, and none may write to it.
+        return
     if (stat.st_uid, stat.st_gid) != (account.pw_uid, account.pw_gid):
         os.chown(file.path, account.pw_uid, account.pw_gid, follow_symlinks=False)
     if stat.st_mode & 0o077:
@@ -290,7 +311,7 @@ class Vm:
         if state is not None:
             self._check(state, ram)
         account = self._host.account()
-        hardware, host = self.hardware, self._host
+        hardware, host = _as_it_lies(self.hardware), self._host
         program = qemu_program()
         purpose = f"run machine {hardware.name} with MAC address {hardware.mac}"
         self._mac_lock.enter_context(_lock_mac(host, host.bridge, hardware.mac, purpose))

@@ -130,6 +130,15 @@ class Store:
         self.deleted.append(path)
         os.rmdir(path)
 
+    def discard(self, path: str) -> bool:
+        found = os.path.exists(path)
+        if found:
+            self.delete(path)
+        return found
+
+    def tidy(self, _directory: str) -> list[str]:
+        return []
+
 
 class Lease:
     """The agent's lease."""
