@@ -84,7 +84,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 # The options that say where things are, which all commands have.
-PLACES = ("machines", "tftp", "state_dir", "runtime_dir", "log_dir", "bridge", "user")
+PLACES = (
+    *("machines", "tftp", "state_dir", "runtime_dir", "log_dir"),
+    *("bridge", "egress", "egress_refused", "resolver", "user"),
+)
 
 
 def add_places(group: argparse._ActionsContainer) -> None:
