@@ -229,9 +229,13 @@ def test_a_guest_that_takes_all_addresses_harms_itself_only(
         # And the kernel has learned nothing of it.
         for number in range(300):
             mac = f"02:00:00:01:{number >> 8:02x}:{number & 255:02x}"
-            guest_of(segment, mac, f"10.0.{number >> 8}.{number & 255}").send_udp(
-                (SERVER, 69), 4000, READ_MANIFEST
-            )
+            address = f"10.0.{number >> 8}.{number & 255}"
+            liar = guest_of(segment, mac, address)
+            liar.send_udp((SERVER, 69), 4000, READ_MANIFEST)
+            # "Where is the gateway? Tell me, who am that one."
+            question = bytes.fromhex("0001080006040001") + bytes.fromhex(mac.replace(":", ""))
+            question += socket.inet_aton(address) + bytes(6) + GATEWAY.ip.packed
+            liar.send(0x0806, question, BROADCAST)
         known = within(segment, "bridge", "fdb", "show", "br", "br1")
         assert "02:00:00:0" not in known
         assert len(within(segment, "ip", "neighbour").splitlines()) <= 16
