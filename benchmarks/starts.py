@@ -16,7 +16,9 @@ from unittest import mock
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import (
     conversation as _conversation,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._engine.network.taps import Taps
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network import (
+    segment as _segment,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Event, Server
@@ -80,14 +82,10 @@ class ByHand:
 
 
 class Ours:
-    """The engine, for the machine tiny of ``host``, looked at from within.
+    """The engine, for the machine tiny of ``host``, looked at from within."""
 
-    ``taps`` are as an agent has them for its tasks.
-    """
-
-    def __init__(self, host: BuildHost, taps: Taps, **running: t.Any) -> None:
+    def __init__(self, host: BuildHost, **running: t.Any) -> None:
         self._host = host
-        self._taps = taps
         self._running = running
         self._files = {"source.tar.gz": str(sources.pack(host.root / "ours.tar.gz"))}
 
@@ -119,10 +117,9 @@ class Ours:
                 super().__init__(*args)
                 vms.append(self)
 
-        self._taps.provide(0)
-        host.changes |= {"report": report, "open_tap": self._taps.opener(0)}
+        host.changes |= {"report": report}
         with (
-            mock.patch.object(_conversation, "Server", WatchedServer),
+            mock.patch.object(_segment, "Server", WatchedServer),
             mock.patch.object(_conversation, "Vm", WatchedVm),
         ):
             outcome = host.perform(files=self._files, **self._running)
@@ -143,14 +140,12 @@ class Ours:
 
 def measure(host: BuildHost, runs: int) -> list[Figure]:
     """The figures, on the bootstrapped and saved machine tiny of ``host``."""
-    taps = Taps(BRIDGE)
     steps = {
         "by hand": ByHand(host),
-        "cold": Ours(host, taps),
-        "warm": Ours(host, taps, warm=["tiny"]),
+        "cold": Ours(host),
+        "warm": Ours(host, warm=["tiny"]),
     }
     values = interleave(runs, steps)
-    taps.drop(0)
     hand, cold, warm = (values[name] for name in steps)
     script = "boot by a shell script, to the first request"
     return [

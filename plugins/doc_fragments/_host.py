@@ -44,9 +44,30 @@ options:
 options:
   bridge:
     description:
-      - The private bridge that guests are connected to. It must have an IPv4 address and a DHCP server.
+      - A bridge of the build host to run guests on. It must have an IPv4 address and a DHCP server. One task at a time
+        runs on a machine then.
+      - By default each running machine has a network of its own, which nobody else reaches.
     type: str
-    default: br1
+  egress:
+    description:
+      - What guests reach beside the agent. With V(none) it is nothing, and names are refused at once.
+      - With V(nat) they reach the world by the host's address, but neither private networks nor each other. The host
+        must be ready for that, as the role P(bbot.agent.host#role) makes it with its O(bbot.agent.host#role:host_egress).
+    type: str
+    choices: [none, nat]
+    default: none
+  egress_refused:
+    description:
+      - The networks in CIDR notation that guests do not reach even so, instead of those that are private, link-local or
+        reserved.
+    type: list
+    elements: str
+    default: []
+  resolvers:
+    description: The addresses of those who are asked what names stand for, instead of the resolvers of the host.
+    type: list
+    elements: str
+    default: []
   user:
     description:
       - The user that QEMU runs as. Give V(root) on a host that has no other.
@@ -77,8 +98,8 @@ options:
     default: 1048576
   tftp_port:
     description:
-      - The UDP port of the TFTP server on the bridge's address. With V(0) each machine has a usual one, from 61000 on,
-        or any other one where that is taken.
+      - The UDP port of the TFTP server on the address of O(bridge). With V(0) each machine has a usual one, from 61000
+        on, or any other one where that is taken.
     type: int
     default: 0
   hold:

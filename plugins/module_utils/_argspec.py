@@ -25,6 +25,7 @@ from ._engine.host.host import Host
 from ._engine.linux.process import module_runner
 from ._engine.machine.bootstrap import Running
 from ._engine.machine.conversation import Waits
+from ._engine.network.egress import Egress, check_address, check_network
 from ._engine.storage.choose import KINDS, make_storage
 from ._engine.vm.accelerator import Accelerator
 
@@ -40,7 +41,10 @@ HOST: dict[str, dict[str, t.Any]] = {
 }
 
 VM: dict[str, dict[str, t.Any]] = {
-    "bridge": {"type": "str", "default": _DEFAULTS.bridge},
+    "bridge": {"type": "str"},
+    "egress": {"type": "str", "choices": ["none", "nat"], "default": _DEFAULTS.egress},
+    "egress_refused": {"type": "list", "elements": "str", "default": []},
+    "resolvers": {"type": "list", "elements": "str", "default": []},
     "user": {"type": "str", "default": _DEFAULTS.user},
     "runtime_dir": {"type": "path", "default": _DEFAULTS.runtime_dir},
     "log_dir": {"type": "path", "default": _DEFAULTS.log_dir},
@@ -101,6 +105,12 @@ def check_vm(module: t.Any) -> None:
     for name, value in module.params.items():
         if name in least and value is not None and value < least[name]:
             module.fail_json(msg=f"{name} must be at least {least[name]}, not {value}")
+    for name, check in (("egress_refused", check_network), ("resolvers", check_address)):
+        for text in module.params[name]:
+            try:
+                check(text)
+            except ValueError as error:
+                module.fail_json(msg=f"{name}: {error}")
     if module.params["tftp_port"] > 65535:
         module.fail_json(msg=f"tftp_port must be at most 65535, not {module.params['tftp_port']}")
 
@@ -134,6 +144,7 @@ def make_host(module: t.Any) -> Host:
         host,
         runtime=params["runtime_dir"],
         bridge=params["bridge"],
+        egress=Egress.chosen(params["egress"], params["egress_refused"], params["resolvers"]),
         user=params["user"],
         report=Progress(params["progress_file"]),
     )

@@ -30,10 +30,6 @@ attributes:
   idempotent:
     support: full
 options:
-  bridge:
-    description: The private bridge of the guests.
-    type: str
-    default: br1
   runtime_dir:
     description: The folder of the sockets of running machines.
     type: path
@@ -108,7 +104,6 @@ def clean(module: AnsibleModule) -> dict[str, t.Any]:
     lines: list[str] = []
     host = dataclasses.replace(
         _argspec.make_host(module),
-        bridge=params["bridge"],
         runtime=params["runtime_dir"],
         report=lines.append,
     )
@@ -133,7 +128,6 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **_argspec.HOST,
-            "bridge": {"type": "str", "default": "br1"},
             "runtime_dir": {"type": "path", "default": "/run/bbot-agent"},
             "log_dir": {"type": "path", "default": "/var/log/bbot-agent"},
             "log_age": {"type": "int", "default": 0},

@@ -90,7 +90,7 @@ options:
     type: int
     default: 268435456
   lock_timeout:
-    description: For how many seconds to wait while somebody else performs a task on the machine.
+    description: For how many seconds to wait while somebody else performs a task on the machine, with O(bridge).
     type: int
     default: 0
   fail_on:

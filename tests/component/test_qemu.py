@@ -13,15 +13,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
-from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import LockError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import (
-    NetworkError,
-    Redirect,
-)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
-from helpers.build_host import USER, BuildHost, run
-from helpers.site import ADDRESS, BRIDGE
+from helpers.build_host import USER, BuildHost
 from helpers.vms import MAC, a_vm, options, read_console, status
 from helpers.waiting import PATIENCE, until
 
@@ -36,11 +30,11 @@ def snapshot(host: BuildHost, bootstrapped: Machine) -> t.Iterator[Path]:
 
 
 def test_a_life(host: BuildHost, snapshot: Path, bootstrapped: Machine) -> None:
-    with a_vm(host, snapshot, options=options(bootstrapped)) as vm:
+    with a_vm(host, snapshot, options=options(bootstrapped)) as (vm, network):
         with pytest.raises(VmError, match="machine tiny-default has not been started"):
             vm.suspend()
         assert not vm.running()
-        vm.start(ADDRESS, 5000)
+        vm.start(network)
         assert vm.running()
         assert host.qemus() == [vm.pid]
         process = Path(f"/proc/{vm.pid}")
@@ -84,24 +78,27 @@ def test_a_life(host: BuildHost, snapshot: Path, bootstrapped: Machine) -> None:
     host.assert_clean()
 
 
-def test_force_down_and_one_machine_for_a_mac_address(
-    host: BuildHost, snapshot: Path, bootstrapped: Machine
-) -> None:
-    words = options(bootstrapped)
-    with a_vm(host, snapshot, options=words) as vm:
-        vm.start(ADDRESS, 5000)
-        with (
-            a_vm(host, snapshot, options=words, name="other") as other,
-            pytest.raises(LockError) as caught,
-        ):
-            other.start(ADDRESS, 5001)
-        assert f"cannot run machine other with MAC address {MAC}: process " in str(caught.value)
-        assert "is there to run machine tiny-default" in str(caught.value)
-        assert Redirect(run).elements() == [f'"{BRIDGE}" . {MAC}']
+def test_force_down_is_the_end(host: BuildHost, snapshot: Path, bootstrapped: Machine) -> None:
+    with a_vm(host, snapshot, options=options(bootstrapped)) as (vm, network):
+        vm.start(network)
         vm.force_down()
         assert vm.exit_status == -9
         vm.force_down()
     host.assert_clean()
+
+
+def test_qemu_has_no_network_but_its_guests(
+    host: BuildHost, snapshot: Path, bootstrapped: Machine
+) -> None:
+    with a_vm(host, snapshot, options=options(bootstrapped)) as (vm, network):
+        vm.start(network)
+        assert network.dnsmasq is not None
+        own, theirs, its = (
+            Path(f"/proc/{pid}/ns/net").readlink() for pid in ("self", vm.pid, network.dnsmasq.pid)
+        )
+        assert theirs == its != own
+        routes = Path(f"/proc/{vm.pid}/net/route").read_text().splitlines()[1:]
+        assert [line.split()[0] for line in routes] == ["br1"]
 
 
 @pytest.mark.parametrize(
@@ -111,19 +108,18 @@ def test_force_down_and_one_machine_for_a_mac_address(
         ({"options": None}, VmError, "did not start: .*Could not open 'disk.img'"),
         ({"options": ["-kernel", "none"]}, VmError, "did not start: .*'none'"),
         ({"directory": "/nowhere"}, FileNotFoundError, "/nowhere"),
-        ({"bridge": "brnone"}, NetworkError, "to bridge brnone: No such device"),
         ({"user": "bbot-none"}, HostError, "no user bbot-none on this host; make it with"),
     ],
-    ids=["option", "disk", "kernel", "directory", "bridge", "user"],
+    ids=["option", "disk", "kernel", "directory", "user"],
 )
 def test_a_machine_that_does_not_start(
     host: BuildHost, changes: dict[str, t.Any], error: type[Exception], words: str
 ) -> None:
     directory = host.volume / "empty"
     directory.mkdir()
-    with a_vm(host, directory, **changes) as vm:
+    with a_vm(host, directory, **changes) as (vm, network):
         with pytest.raises(error, match=words):
-            vm.start(ADDRESS, 5000)
+            vm.start(network)
         assert not vm.running()
     host.assert_clean()
 
@@ -137,18 +133,18 @@ def test_qemu_cannot_read_what_its_user_may_not(host: BuildHost, tmp_path: Path)
     directory.mkdir()
     drive = ["-drive", f"file={secret},format=raw"]
     with (
-        a_vm(host, directory, options=drive) as vm,
+        a_vm(host, directory, options=drive) as (vm, network),
         pytest.raises(VmError, match="Permission denied"),
     ):
-        vm.start(ADDRESS, 5000)
+        vm.start(network)
     assert USER != "root"
 
 
 def test_a_machine_that_is_killed_is_noticed(
     host: BuildHost, snapshot: Path, bootstrapped: Machine
 ) -> None:
-    with a_vm(host, snapshot, options=options(bootstrapped)) as vm:
-        vm.start(ADDRESS, 5000)
+    with a_vm(host, snapshot, options=options(bootstrapped)) as (vm, network):
+        vm.start(network)
         assert vm._qmp is not None
         vm._qmp.execute("quit")
         until(lambda: select.select([vm.fileno()], [], [], 0)[0], "the descriptor is readable")

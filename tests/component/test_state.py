@@ -16,7 +16,6 @@ import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
 from helpers.build_host import RAM, BuildHost
-from helpers.site import ADDRESS
 from helpers.vms import a_vm, options, read_console, status
 
 # It counts in memory, and keeps the count on its disk.
@@ -48,8 +47,8 @@ def test_it_goes_on_where_it_was_saved(
 ) -> None:
     words = options(bootstrapped)
     file = host.root / "saved"
-    with a_vm(host, counting, options=words) as vm:
-        vm.start(ADDRESS, 5000)
+    with a_vm(host, counting, options=words) as (vm, network):
+        vm.start(network)
         before = count(read_console(vm, b"tick 3 of 3."))[-1]
         state = vm.save(str(file))
         assert status(vm) == "postmigrate"
@@ -61,8 +60,8 @@ def test_it_goes_on_where_it_was_saved(
         # Each from the disk that the state belongs to.
         place = host.volume / "clone"
         host.storage.snapshot(str(counting), str(place))
-        with a_vm(host, place, options=words) as vm:
-            vm.start(ADDRESS, 5000, state=state)
+        with a_vm(host, place, options=words) as (vm, network):
+            vm.start(network, state=state)
             assert status(vm) == "paused"
             vm.resume()
             seen = read_console(vm, b"tick 7 of 7.")
@@ -81,20 +80,20 @@ def test_ram_in_a_file_is_shared_by_those_that_start_from_it(
     ram = os.memfd_create("ram")
     try:
         os.ftruncate(ram, RAM << 10)
-        with a_vm(host, counting, options=words) as vm:
-            vm.start(ADDRESS, 5000, ram=ram)
+        with a_vm(host, counting, options=words) as (vm, network):
+            vm.start(network, ram=ram)
             read_console(vm, b"tick 3 of 3.")
             state = vm.save(str(host.root / "saved"))
         assert state.ram_apart
         assert os.stat(state.path).st_size < 4 << 20
         image = os.pread(ram, RAM << 10, 0)
         with (
-            a_vm(host, counting, options=words) as vm,
+            a_vm(host, counting, options=words) as (vm, network),
             pytest.raises(VmError, match="needs the RAM of machine tiny-default in a file"),
         ):
-            vm.start(ADDRESS, 5000, state=state)
-        with a_vm(host, counting, options=words) as vm:
-            vm.start(ADDRESS, 5000, state=state, ram=ram)
+            vm.start(network, state=state)
+        with a_vm(host, counting, options=words) as (vm, network):
+            vm.start(network, state=state, ram=ram)
             vm.resume()
             assert b"starting the worker" not in read_console(vm, b"tick 6 of 6.")
         assert os.pread(ram, RAM << 10, 0) == image
@@ -108,8 +107,8 @@ def test_what_is_not_its_state_is_refused(
 ) -> None:
     words = options(bootstrapped)
     file = host.root / "saved"
-    with a_vm(host, counting, options=words) as vm:
-        vm.start(ADDRESS, 5000)
+    with a_vm(host, counting, options=words) as (vm, network):
+        vm.start(network)
         read_console(vm, b"starting the worker")
         state = vm.save(str(file))
         with pytest.raises(VmError, match=r"cannot save machine tiny-default to .*: File exists"):
@@ -127,9 +126,9 @@ def test_what_is_not_its_state_is_refused(
         ({}, dataclasses.replace(state, path="/none"), "cannot read /none: No such file"),
     ]
     for changes, refused, reason in refusals:
-        with a_vm(host, counting, options=words, **changes) as vm:
+        with a_vm(host, counting, options=words, **changes) as (vm, network):
             with pytest.raises(VmError, match=reason):
-                vm.start(ADDRESS, 5000, state=refused)
+                vm.start(network, state=refused)
             assert not vm.running()
     host.assert_clean()
 
@@ -137,8 +136,8 @@ def test_what_is_not_its_state_is_refused(
 def test_a_machine_that_cannot_be_saved_is_as_before(
     host: BuildHost, counting: Path, bootstrapped: Machine
 ) -> None:
-    with a_vm(host, counting, options=options(bootstrapped)) as vm:
-        vm.start(ADDRESS, 5000)
+    with a_vm(host, counting, options=options(bootstrapped)) as (vm, network):
+        vm.start(network)
         read_console(vm, b"tick 2 of 2.")
         with pytest.raises(VmError, match=r"cannot save machine tiny-default to /nowhere/state"):
             vm.save("/nowhere/state")

@@ -183,12 +183,6 @@ def test_a_template_that_does_not_fit_is_not_resumed(saved: BuildHost) -> None:
             assert re.search(reason, refusal(saved)), reason
     assert refusal(saved) == ""
 
-    with leased(saved.engine(), what="task", bridge="brtest", address="172.31.254.99") as lease:
-        assert refusal(saved) == ""
-        (address, _port) = json.loads(description.read_bytes())["peer"]
-        lease.note(address=address)
-        assert refusal(saved) == f"a running machine has its address {address}"
-
     ram = folder(saved, "ram") / "ram"
     with ram.open("r+b") as file:
         file.write(b"\0")

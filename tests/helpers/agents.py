@@ -77,7 +77,7 @@ def run_command(host: BuildHost, *arguments: str) -> subprocess.CompletedProcess
 
 def places(host: BuildHost) -> list[str]:
     """The options of the commands for people."""
-    names = ("machines", "tftp", "state_dir", "runtime_dir", "log_dir", "bridge", "user")
+    names = ("machines", "tftp", "state_dir", "runtime_dir", "log_dir", "user")
     given = host.options()
     return [word for name in names for word in (f"--{name.replace('_', '-')}", str(given[name]))]
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -40,7 +41,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server imp
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
 
 from . import guest
-from .site import BRIDGE, Site
+from .site import Site
 from .toolchains import install_toolchain
 
 # Whom QEMU runs as.
@@ -90,7 +91,6 @@ class BuildHost:
             "tftp": str(self.tftp),
             "state": str(self.state),
             "runtime": str(self.runtime),
-            "bridge": BRIDGE,
             "user": USER,
             "report": self.lines.append,
         }
@@ -107,7 +107,6 @@ class BuildHost:
             **self.paths(),
             "runtime_dir": str(self.runtime),
             "log_dir": str(self.logs),
-            "bridge": BRIDGE,
             "user": USER,
             "accelerator": "tcg",
             "ram": RAM,
@@ -219,6 +218,8 @@ class BuildHost:
     def leftovers(self) -> list[str]:
         """What a finished use of the host should not have left, in words."""
         found = [f"process {pid}" for pid in self.qemus()]
+        found += [f"dnsmasq {pid}" for pid in self.helpers()]
+        found += [f"descriptor {fd}" for fd in taps_of_ours()]
         found += [f"link {name}" for _dummy, name in socket.if_nameindex() if name.startswith("bb")]
         found += [f"redirect {key}" for key in Redirect(run).elements()]
         for path in self.machines.glob("*/*/*"):
@@ -234,21 +235,16 @@ class BuildHost:
 
     def leftovers_of_others(self) -> list[str]:
         """The same while an agent is there that has nothing to do."""
-        kept = re.compile(r".*\.lease|link bbtap\d+")
+        kept = re.compile(r".*\.lease")
         return [line for line in self.leftovers() if not kept.fullmatch(line)]
 
     def qemus(self) -> list[int]:
         """The processes of this host's machines."""
-        mark = f"unix:{self.runtime}/".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if mark in (entry / "cmdline").read_bytes():
-                        found.append(int(entry.name))
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
-        return found
+        return processes(f"unix:{self.runtime}/".encode())
+
+    def helpers(self) -> list[int]:
+        """The processes that tell this host's guests their addresses."""
+        return processes(f"dnsmasq of {self.runtime}/".encode())
 
     def assert_clean(self) -> None:
         """Fail with a list of what is left over, if anything is."""
@@ -258,6 +254,27 @@ class BuildHost:
     def reported(self, text: str) -> int:
         """In how many reported lines ``text`` is."""
         return sum(text in line for line in self.lines)
+
+
+def processes(mark: bytes) -> list[int]:
+    """The processes with ``mark`` in their command lines."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if mark in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+def taps_of_ours() -> list[str]:
+    """The descriptors of taps that this process has."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.readlink() == Path("/dev/net/tun"):
+                found.append(entry.name)
+    return found
 
 
 def make_task(**fields: t.Any) -> Task:

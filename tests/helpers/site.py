@@ -56,18 +56,23 @@ class Site:
         return f"h{self._hosts}"
 
 
-def _network_script() -> str:
-    """The script of the role host that makes the bridge and cuts the guests off."""
+def network_script(root: Path, bridge: str, address: str, egress: str) -> str:
+    """The script of the role host that makes the bridge and cuts the guests off.
+
+    What it notes is in ``root``.
+    """
     environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"bool": bool, "quote": shlex.quote, "comment": lambda text: f"# {text}"}
-    return environment.from_string((TEMPLATES / "network.sh.j2").read_text()).render(
+    template = (TEMPLATES / "network.sh.j2").read_text().replace("=/run/", f"={root}/")
+    return environment.from_string(template).render(
         ansible_managed="test",
-        host_bridge=BRIDGE,
+        host_bridge=bridge,
         host_bridge_nat=False,
         host_dns=False,
+        host_egress=egress,
         __host_lib="/nonexistent",
         __host_bridge_mac="02:00:00:00:fe:01",
-        __host_network={"address": ADDRESS, "prefix": PREFIX},
+        __host_network={"address": address, "prefix": PREFIX},
     )
 
 
@@ -129,7 +134,7 @@ def site() -> t.Iterator[Site]:
         made = Site(namespace, root)
         made.plain.mkdir()
         script = root / "network"
-        script.write_text(_network_script())
+        script.write_text(network_script(root, BRIDGE, ADDRESS, "none"))
         with namespace.entered():
             subprocess.run(["sh", str(script), "up"], check=True)
             stack.enter_context(_dhcp(root))

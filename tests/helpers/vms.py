@@ -12,8 +12,12 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.attach import attach
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import leased
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.attachment import (
+    Attachment,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware, Vm
 
 from .build_host import RAM, TCG, BuildHost
@@ -23,17 +27,18 @@ MAC = "02:00:00:00:00:21"
 
 
 @contextlib.contextmanager
-def a_vm(host: BuildHost, place: Path, /, **changes: t.Any) -> t.Iterator[Vm]:
-    """A machine in ``place``, not started yet."""
+def a_vm(host: BuildHost, place: Path, /, **changes: t.Any) -> t.Iterator[tuple[Vm, Attachment]]:
+    """A machine in ``place``, not started yet, and the network to start it in."""
     engine = host.engine(**{k: changes.pop(k) for k in ("user", "bridge") if k in changes})
     facts = {"name": "tiny-default", "directory": str(place), "mac": MAC, "ram": RAM}
     with leased(engine, what="test") as lease:
         hardware = Hardware(**{**facts, **changes})
-        vm = Vm(engine, lease, hardware, TCG, str(host.logs))
-        try:
-            yield vm
-        finally:
-            vm.close()
+        with contextlib.closing(attach(engine, lease, hardware.mac)) as network:
+            vm = Vm(engine, lease, hardware, TCG, str(host.logs))
+            try:
+                yield vm, network
+            finally:
+                vm.close()
 
 
 def options(bootstrapped: Machine) -> list[str]:

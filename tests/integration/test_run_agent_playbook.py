@@ -165,10 +165,11 @@ def test_cleanup(ready: BuildHost, tmp_path: Path) -> None:
         pid = process.pid
     left = f"dead task of process {pid} on machine tiny"
     paths = {**ready.paths(), "log_dir": str(ready.logs), "runtime_dir": str(ready.runtime)}
-    told = {"bbot_cleanup_options": {**paths, "bridge": ready.options()["bridge"]}}
+    told = {"bbot_cleanup_options": paths}
+    alive = ("process", "link", "dnsmasq")
     until(
-        lambda: not [line for line in ready.leftovers() if line.startswith(("process", "link"))],
-        "the machine and its tap are gone with their owner",
+        lambda: not [line for line in ready.leftovers() if line.startswith(alive)],
+        "the machine and its network are gone with their owner",
         5,
     )
     before = ready.leftovers()

@@ -18,7 +18,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result 
 from helpers import guest, sources
 from helpers.build_host import BuildHost, make_task
 from helpers.plays import playbook, refusal, run_tasks, write_play
-from helpers.site import ADDRESS
+from helpers.site import ADDRESS, BRIDGE
 from helpers.waiting import until
 
 MODULE = "bbot.agent.task_run"
@@ -159,7 +159,7 @@ def test_refusals(ready: BuildHost, tmp_path: Path) -> None:
             ),
             ({"bridge": "brnone"}, "no bridge brnone on this host; make it with the role"),
             ({"user": "bbot-none"}, "no user bbot-none on this host; make it with the role"),
-            ({"tftp_port": port}, f"{port}"),
+            ({"bridge": BRIDGE, "tftp_port": port}, f"{port}"),
             ({"upload_limit": 0}, "upload_limit must be at least 1, not 0"),
             ({"log_tail": 64}, "log_tail must be at least 256, not 64"),
             ({"lease_file": str(tmp_path / "none")}, lost),

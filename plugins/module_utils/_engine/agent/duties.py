@@ -37,11 +37,9 @@ from ..machine.bootstrap import Running
 from ..machine.conversation import Waits
 from ..machine.ensure import ensure, planned
 from ..machine.inventory import Machine, enumerate_machines, find_machine
-from ..machine.locking import task_lock
+from ..machine.locking import is_free
 from ..machine.suspended import Suspensions
 from ..machine.toolchain import Toolchain, load_toolchain
-from ..network.bridge import NetworkError
-from ..network.taps import Taps
 from ..records.exchange import TaskRequest, TaskResponse
 from ..records.machine import MachineHeader
 from ..records.task import Task
@@ -93,7 +91,6 @@ class Duties:
         self.say = say
         self.owner = owner or None
         self.host = make_host(settings, run, say.report)
-        self.taps = Taps(settings.bridge)
         self.journal = Journal(os.path.join(settings.state_dir, FILE))
         self.suspensions = self.suspensions_of(self.host)
         self.transport = Transport(
@@ -166,8 +163,13 @@ class Duties:
         return "save" if _warm.wanted(self.host, machine, self.toolchain(), running) else action
 
     def free(self, machine: Machine) -> bool:
-        """Whether nobody performs a task on ``machine``."""
-        return not task_lock(self.host, machine, "look at it").held()
+        """Whether a task could begin on ``machine`` now."""
+        return is_free(self.host, machine)
+
+    @property
+    def shares_machines(self) -> bool:
+        """Whether several tasks at once may be on one machine."""
+        return self.settings.bridge is None and self.settings.fake_machine is None
 
     def fake_header(self) -> MachineHeader | None:
         """The machine to offer instead of those of this host. Raises OSError, ManifestError."""
@@ -285,14 +287,6 @@ class Duties:
             timeout=self.settings.result_timeout,
         )
 
-    def prepare(self, place: int) -> None:
-        """Have what the job of a task at ``place`` is to find: a tap, if it will run a machine."""
-        if self.settings.fake_build or self.settings.fake_machine:
-            return
-        # The task fails with the same words, and says them.
-        with contextlib.suppress(NetworkError):
-            self.taps.provide(place)
-
     def perform_entry(
         self, entry: Entry, alive: t.Callable[[], bool], *, place: int = 0, boosted: bool = False
     ) -> Performed:
@@ -343,7 +337,7 @@ class Duties:
                 log.write(line)
                 self.say.report(line, context)
 
-            host = dataclasses.replace(self.host, report=report, open_tap=self.taps.opener(place))
+            host = dataclasses.replace(self.host, report=report)
             outcome = self._perform(host, task, logs, alive, booking, place, boosted)
         try:
             write_logs(outcome, task, logs)

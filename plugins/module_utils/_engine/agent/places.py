@@ -12,6 +12,7 @@ import typing as t
 
 from ..host.host import Host
 from ..linux.process import Runner
+from ..network.egress import Egress
 from ..storage.choose import make_storage
 from .settings import Places
 
@@ -26,6 +27,7 @@ def make_host(places: Places, run: Runner, report: t.Callable[[str], None]) -> H
         state=places.state_dir,
         runtime=places.runtime_dir,
         bridge=places.bridge,
+        egress=Egress.chosen(places.egress, places.egress_refused, places.resolver),
         user=places.user,
         report=report,
     )

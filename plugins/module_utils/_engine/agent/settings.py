@@ -21,6 +21,7 @@ from ..controller.priority import ControllerUrl
 from ..errors import EngineError
 from ..formats.version import StandardVersion
 from ..machine.toolchain import check_toolchain_name
+from ..network.egress import check_address, check_network
 from ..records.values import check_trust
 from ..release import VERSION
 from ..storage.choose import KINDS
@@ -44,7 +45,13 @@ class Places(t.Protocol):
     @property
     def runtime_dir(self) -> str: ...
     @property
-    def bridge(self) -> str: ...
+    def bridge(self) -> str | None: ...
+    @property
+    def egress(self) -> str: ...
+    @property
+    def egress_refused(self) -> t.Sequence[str]: ...
+    @property
+    def resolver(self) -> t.Sequence[str]: ...
     @property
     def user(self) -> str: ...
 
@@ -208,8 +215,43 @@ class Settings:
     log_dir: str = dataclasses.field(
         default="/var/log/bbot-agent", metadata=_option("a folder for each task", _MACHINES, "DIR")
     )
-    bridge: str = dataclasses.field(
-        default="br1", metadata=_option("the guests' bridge", _MACHINES, "NAME")
+    bridge: str | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "a bridge of this host to run guests on, one task at once on a machine, instead of "
+            "a network of its own for each",
+            _MACHINES,
+            "NAME",
+        ),
+    )
+    egress: str = dataclasses.field(
+        default="none",
+        metadata=_option(
+            "what guests reach beside us: nothing, or the world by this host's address",
+            _MACHINES,
+            None,
+            choices=("none", "nat"),
+        ),
+    )
+    egress_refused: tuple[str, ...] = dataclasses.field(
+        default=(),
+        metadata=_option(
+            "a network that guests do not reach even so, instead of those that are private",
+            _MACHINES,
+            "NETWORK",
+            _checked(check_network),
+            kind="many",
+        ),
+    )
+    resolver: tuple[str, ...] = dataclasses.field(
+        default=(),
+        metadata=_option(
+            "whom to ask what names stand for, instead of this host's resolvers",
+            _MACHINES,
+            "ADDRESS",
+            _checked(check_address),
+            kind="many",
+        ),
     )
     user: str = dataclasses.field(
         default="bbot", metadata=_option("whom QEMU runs as", _MACHINES, "NAME")
@@ -217,8 +259,8 @@ class Settings:
     tftp_port: int = dataclasses.field(
         default=0,
         metadata=_option(
-            "base of the TFTP servers' ports, to which the toolchain's number is added, "
-            "and 100 for each further task at once; 0 is a usual port of each machine",
+            "on a bridge, the base of the TFTP servers' ports, to which the toolchain's number is "
+            "added, and 100 for each further task at once; 0 is a usual port of each machine",
             _MACHINES,
             "PORT",
             _number(0, 65535),

@@ -143,12 +143,17 @@ def questions(
         ]
         machines = [*idle, *weaker] if places > 0 or weaker else []
         if machines:
-            found.append(Question(controller, tuple(machines)))
+            found.append(Question(controller, tuple(dict.fromkeys(machines))))
     return found
 
 
-def victims(priority: Priority, machine: str, running: t.Sequence[Busy], places: int) -> list[Busy]:
-    """Which running tasks have to make way for one with ``priority`` on ``machine``."""
+def victims(
+    priority: Priority, machine: str | None, running: t.Sequence[Busy], places: int
+) -> list[Busy]:
+    """Which running tasks have to make way for one with ``priority``.
+
+    It is on ``machine``, which it has to have for itself, or None if it has not.
+    """
     ousted = [busy for busy in running if busy.priority.ousting < priority.ousting]
     holder = [busy for busy in running if busy.machine == machine and busy not in ousted]
     gone = ousted + holder

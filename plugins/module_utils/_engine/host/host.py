@@ -16,7 +16,7 @@ import typing as t
 
 from ..errors import EngineError
 from ..linux.process import Runner
-from ..network.taps import open_tap
+from ..network.egress import Egress
 from ..storage.protocol import Storage
 from .locks import Leases, Lock
 
@@ -31,13 +31,13 @@ def _silent(_line: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """The build host: its folders, its bridge, and the ways to act on it.
+    """The build host: its folders, and the ways to act on it.
 
     ``machines`` and ``tftp`` are laid out as bbot's options of these names say.
     ``state`` holds locks, leases and cached findings; ``runtime`` the sockets of
-    running machines. ``user`` is whom QEMU runs as, None for the caller itself.
-    ``report`` is told, line by line, what goes on, for people to read. ``open_tap`` gives
-    a machine a tap of a bridge, as the function of this name does.
+    running machines. ``bridge`` is where guests are, None for a segment of its own for each.
+    ``egress`` is the way out of these, None for nowhere. ``user`` is whom QEMU runs as, None
+    for the caller itself. ``report`` is told, line by line, what goes on, for people to read.
     """
 
     run: Runner
@@ -46,10 +46,10 @@ class Host:
     tftp: str = "/build/tftp"
     state: str = "/var/lib/bbot-agent"
     runtime: str = "/run/bbot-agent"
-    bridge: str = "br1"
+    bridge: str | None = None
+    egress: Egress | None = None
     user: str | None = None
     report: t.Callable[[str], None] = _silent
-    open_tap: t.Callable[[str, str], int] = open_tap
     leases: Leases = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ import typing as t
 from ..errors import Interrupted
 from ..host.guest_lines import cut
 from ..host.host import Host
+from ..network.attachment import Attachment
 from ..tftp.server import Server
 from ..vm.qemu.process import Vm
 from .channel import Channel
@@ -26,7 +27,7 @@ _ALIVE_INTERVAL = 1.0
 
 
 class Boot:
-    """Serves `vm` its files by `server` and listens to it.
+    """Serves `vm`, in its `network`, its files by `server` and listens to it.
 
     `progress` is told the lines of its progress port; `alive` says whether the outcome is
     still wanted.
@@ -36,11 +37,13 @@ class Boot:
         self,
         host: Host,
         vm: Vm,
+        network: Attachment,
         server: Server,
         progress: t.Callable[[str], None],
         alive: t.Callable[[], bool],
     ) -> None:
         self.vm = vm
+        self._dnsmasq = network.dnsmasq
         self._server = server
         self._progress = progress
         self._alive = alive
@@ -50,7 +53,10 @@ class Boot:
 
     def listen(self, logs: str) -> None:
         """Begin to listen to the started machine; what it says goes to the folder `logs`."""
-        for source in (self._server, self.vm, self.vm.monitor):
+        sources: list[t.Any] = [self._server, self.vm, self.vm.monitor]
+        if self._dnsmasq is not None:
+            sources.append(self._dnsmasq)
+        for source in sources:
             self._selector.register(source.fileno(), selectors.EVENT_READ, source)
         for sock, name, line in (
             (self.vm.console, "console.log", None),
@@ -64,7 +70,8 @@ class Boot:
         """Serve until `done`, or the machine has ended, or `timeout` seconds have passed.
 
         The time in which the machine stands still for lack of disk does not count. Returns
-        `done`, `ended` or `timeout`; raises Interrupted, and VmError as Stall.look() does.
+        `done`, `ended` or `timeout`; raises Interrupted, VmError as Stall.look() does, and
+        NetworkError if the guest's network has failed.
         """
         deadline = time.monotonic() + timeout
         while not done():
@@ -91,6 +98,8 @@ class Boot:
         elif key.data is self.vm.monitor:
             more = self.vm.listen()
         else:
+            if self._dnsmasq is not None:
+                self._dnsmasq.check()
             return
         if not more:
             self._selector.unregister(key.fileobj)

@@ -21,15 +21,14 @@ import os
 import secrets
 import time
 import typing as t
-import zlib
 
+from ..host.attach import attach
 from ..host.guest_lines import GuestLines, Refusals, cut
 from ..host.host import Host
 from ..host.locks import Lease
 from ..host.phases import Phases
-from ..network.bridge import bridge_address
 from ..tftp.packets import parse_request
-from ..tftp.server import Event, HeldRequest, Limits, Server, TftpError
+from ..tftp.server import Event, HeldRequest, Limits
 from ..vm.accelerator import Accelerator
 from ..vm.qemu.process import Hardware, Vm, VmError
 from .boot import Boot
@@ -42,8 +41,6 @@ RESUMED = "resumed"
 _RESUME = 30.0
 # So many attempts at the upload of the awaited file are told apart as phases.
 _MOST_UPLOADS = 10
-# Where machines have their servers' ports: above those that Linux gives to those who ask for any.
-_PORTS = range(61000, 65536)
 
 
 class _Astray(Exception):
@@ -197,7 +194,6 @@ def _attempt(
     awaited = os.path.basename(talk.awaited)
     phases.begin("resume" if clone else "start")
     began = time.monotonic()
-    address = str(bridge_address(host.bridge).ip)
 
     def note(event: Event) -> None:
         nonlocal heard, uploads
@@ -230,11 +226,11 @@ def _attempt(
                 phases.begin("work")
 
     with contextlib.ExitStack() as stack:
+        network = stack.enter_context(
+            contextlib.closing(attach(host, lease, hardware.mac, talk.port))
+        )
         server = stack.enter_context(
-            _open_server(
-                address,
-                talk.port,
-                hardware.mac,
+            network.serve(
                 get_root=talk.get_root,
                 put_root=talk.put_root,
                 limits=talk.limits,
@@ -244,15 +240,15 @@ def _attempt(
         vm = Vm(host, lease, hardware, accelerator, talk.logs)
         stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
         if clone is None:
-            vm.start(address, server.port)
+            vm.start(network)
         else:
             try:
-                vm.start(address, server.port, state=clone.state, ram=clone.ram)
+                vm.start(network, state=clone.state, ram=clone.ram)
             except VmError as error:
                 return SoftFailure("mis-boot", str(error))
         stack.callback(refusals.close)
         stack.callback(lines.close)
-        boot = Boot(host, vm, server, lines.say, talk.alive)
+        boot = Boot(host, vm, network, server, lines.say, talk.alive)
         stack.callback(boot.close)
         boot.listen(talk.logs)
         if clone is not None:
@@ -266,24 +262,6 @@ def _attempt(
             _keep(host, boot, talk, phases, failure)
         phases.begin("down")
     return failure
-
-
-def usual_port(mac: str) -> int:
-    """The port that the server of the machine with this MAC address has, unless it is taken.
-
-    For minutes the kernel sends on what comes from a port of a guest to where it was redirected
-    last, and guests choose their ports at random: where servers had any port, a task would now
-    and then talk to that of one before.
-    """
-    return _PORTS[zlib.crc32(mac.encode()) % len(_PORTS)]
-
-
-def _open_server(address: str, port: int, mac: str, **options: t.Any) -> Server:
-    """A server on ``port`` or, where that is 0, on the usual one or else on any."""
-    if port == 0:
-        with contextlib.suppress(TftpError):
-            return Server(address, usual_port(mac), **options)
-    return Server(address, port, **options)
 
 
 def _write_resumed(directory: str) -> None:
@@ -316,22 +294,15 @@ def hold_first_request(
     The machine goes down at the end of the with statement. Raises TemplateError if the
     guest does not ask for RESUMED first, and what converse() does.
     """
-    address = str(bridge_address(host.bridge).ip)
     with contextlib.ExitStack() as stack:
+        network = stack.enter_context(contextlib.closing(attach(host, lease, hardware.mac, port)))
         server = stack.enter_context(
-            _open_server(
-                address,
-                port,
-                hardware.mac,
-                get_root=None,
-                put_root=None,
-                hold=lambda _event: True,
-            )
+            network.serve(get_root=None, put_root=None, hold=lambda _event: True)
         )
         vm = Vm(host, lease, hardware, accelerator, logs)
         stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
-        vm.start(address, server.port, ram=ram)
-        boot = Boot(host, vm, server, lambda _line: None, alive)
+        vm.start(network, ram=ram)
+        boot = Boot(host, vm, network, server, lambda _line: None, alive)
         stack.callback(boot.close)
         boot.listen(logs)
         outcome = boot.serve(lambda: bool(server.held), startup)

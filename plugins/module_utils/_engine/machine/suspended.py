@@ -24,9 +24,9 @@ import time
 import typing as t
 
 from ..errors import sentence
+from ..host.attach import attach
 from ..host.host import Host, HostError
 from ..host.locks import Lease, LockError
-from ..network.bridge import bridge_address
 from ..tftp.server import Server
 from ..vm.accelerator import Accelerator
 from ..vm.qemu.migration import SavedState
@@ -268,16 +268,16 @@ class Suspensions:
                 f"suspended machine {suspended.id} has lost its memory: it was resumed, and "
                 f"killed; its disk is in {suspended.hardware.directory}"
             )
-        address = str(bridge_address(host.bridge).ip)
         accelerator = Accelerator(suspended.accelerator, "as it was suspended")
         with (
             self._locked(suspended, "resume"),
             leased(host, what="resume", machine=suspended.machine) as lease,
-            Server(address, 0, get_root=None, put_root=None) as server,
+            contextlib.closing(attach(host, lease, suspended.hardware.mac)) as network,
+            network.serve(get_root=None, put_root=None) as server,
         ):
             vm = Vm(host, lease, suspended.hardware, accelerator, suspended.logs)
             try:
-                vm.start(address, server.port, state=suspended.state)
+                vm.start(network, state=suspended.state)
                 # From now on the disk is another one than the memory belongs to.
                 os.unlink(path)
                 vm.resume()

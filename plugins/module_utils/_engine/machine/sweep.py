@@ -14,6 +14,7 @@ import typing as t
 
 from ..controller.journal import Journal, JournalError, settle
 from ..errors import sentence
+from ..host.bridge_port import release_port
 from ..host.host import Host
 from ..host.locks import Lease
 from ..vm.qemu.process import release
@@ -31,7 +32,8 @@ def clear(host: Host, lease: Lease) -> None:
     """
     record = lease.record
     check_belongings(host, lease)
-    release(host, record)
+    release(record)
+    release_port(host, record)
     if record.get("journal"):
         # Before the folder goes: the result may have arrived there.
         journal, entry = record["journal"]

@@ -28,6 +28,7 @@ import time
 import typing as t
 
 from ..errors import EngineError
+from ..host.attach import network_of
 from ..host.host import Host, HostError
 from ..host.lease_record import is_time
 from ..host.locks import Lease
@@ -101,6 +102,7 @@ def fit(
         "machine": bootstrapped.machine.id,
         "toolchain": bootstrapped.toolchain.id,
         "bootstrap": subvolume.uuid,
+        "network": network_of(host),
     }
 
 
@@ -171,6 +173,9 @@ def clone(
 
 def _check_address(host: Host, address: str) -> None:
     """A clone has the address it was saved with: it must not meanwhile be another machine's."""
+    if host.bridge is None:
+        # Nobody else is in its segment.
+        return
     for record in host.leases.records().values():
         if record.get("address") == address and record.get("bridge") == host.bridge:
             raise TemplateError(f"a running machine has its address {address}")

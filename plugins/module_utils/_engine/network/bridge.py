@@ -4,7 +4,7 @@
 
 # This file is private to this collection and may change at any time.
 
-"""The guest's way to us: the private bridge, and the redirection of its TFTP.
+"""The way to us of a guest on a bridge of the host: the redirection of its TFTP.
 
 A worker asks for TFTP at an address that exists nowhere (196.254.111.222 by
 default; bbot-worker(1)). One nftables map of our own sends what the machine with
@@ -56,19 +56,19 @@ def check_mac(text: str) -> str:
     return text.lower()
 
 
-def interface_request(name: str, tail: bytes = b"") -> bytearray:
+def _interface_request(name: str) -> bytearray:
     """What ioctl(2) takes and gives for the interface ``name``. Raises NetworkError."""
     encoded = os.fsencode(name)
     if not 0 < len(encoded) < _IFNAMSIZ:
         raise NetworkError(f"interface name {name!r} is not of 1 to {_IFNAMSIZ - 1} bytes")
-    return bytearray(encoded.ljust(_IFNAMSIZ, b"\0") + tail.ljust(24, b"\0"))
+    return bytearray(encoded.ljust(40, b"\0"))
 
 
 def bridge_address(name: str) -> ipaddress.IPv4Interface:
     """The IPv4 address and network of bridge ``name``; NetworkError if it has none."""
 
     def ask(request: int) -> str:
-        buffer = interface_request(name)
+        buffer = _interface_request(name)
         fcntl.ioctl(sock, request, buffer)
         return socket.inet_ntoa(bytes(buffer[20:24]))
 

@@ -195,7 +195,8 @@ class Server:
     """Serves gets from ``get_root`` and puts into ``put_root``; None refuses all of them.
 
     ``address`` is an IPv4 address, ``port`` 0 stands for any free one; the attributes of
-    these names say what it became. ``peer``, once set (at any time), is the one IP address
+    these names say what it became. ``bound`` is a socket that has them already, to be used
+    and closed. ``peer``, once set (at any time), is the one IP address
     that is listened to. ``on_event`` is told all events. ``hold`` is asked about each new
     request and makes it wait, for :meth:`release`, by returning true.
 
@@ -215,6 +216,7 @@ class Server:
         on_event: t.Callable[[Event], None] | None = None,
         peer: str | None = None,
         hold: t.Callable[[Event], bool] | None = None,
+        bound: socket.socket | None = None,
     ) -> None:
         self.peer = peer
         self.dropped = 0
@@ -234,9 +236,10 @@ class Server:
         self._stray_errors = _Rate(_STRAY_ERRORS_PER_SECOND)
         self._buffer = bytearray(LARGEST_BLOCK + 512)
         self._view = memoryview(self._buffer)
-        self._wire = UdpSocket(2 * limits.window * limits.block)
+        self._wire = UdpSocket(2 * limits.window * limits.block, bound)
         try:
-            self._wire.bind(address, port)
+            if bound is None:
+                self._wire.bind(address, port)
         except BaseException:
             self._wire.close()
             raise

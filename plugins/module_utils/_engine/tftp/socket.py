@@ -44,11 +44,12 @@ class UdpSocket:
 
     Sending never waits, receiving does for RECEIVE_TIMEOUT.
 
-    ``window_bytes`` is how large a window its buffers can hold.
+    ``window_bytes`` is how large a window its buffers can hold. ``bound`` is a socket to use,
+    which has its address already.
     """
 
-    def __init__(self, buffer: int) -> None:
-        self.raw = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def __init__(self, buffer: int, bound: socket.socket | None = None) -> None:
+        self.raw = bound or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.raw.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(RECEIVE_TIMEOUT * 1e6))
         )

@@ -59,7 +59,7 @@ def test_defaults() -> None:
         machines="/build/machines",
         tftp="/build/tftp",
         tftp_port=0,
-        bridge="br1",
+        bridge=None,
         user="bbot",
         state_dir="/var/lib/bbot-agent",
         runtime_dir="/run/bbot-agent",

@@ -104,9 +104,12 @@ def test_who_may_interrupt_is_offered_busy_machines() -> None:
         (1000, "idle", 2, ["one", "two", "three"]),  # D: all make way.
         (1000, "one", 0, ["one", "two", "three"]),
         (2000, "idle", 0, ["one", "two", "three", "four"]),
+        (200, None, 1, []),  # Machines are for any number of tasks.
+        (200, None, 0, ["one"]),
+        (1000, None, 1, ["one", "two", "three"]),
     ],
 )
-def test_who_makes_way(number: int, machine: str, places: int, gone: list[str]) -> None:
+def test_who_makes_way(number: int, machine: str | None, places: int, gone: list[str]) -> None:
     running = [busy("four", 1500), busy("three", 150), busy("two", 100), busy("one", 7)]
     found = victims(Priority(number), machine, running, places)
     assert sorted(each.machine for each in found) == sorted(gone)
@@ -116,3 +119,8 @@ def test_the_flag_for_all_cpus() -> None:
     assert Priority(11000).boosted
     assert not Priority(1000).boosted
     assert Priority(11000).asking == 1000
+
+
+def test_a_machine_is_offered_once_though_it_is_both_idle_and_in_use() -> None:
+    (question,) = questions(controllers(200), ["m"], [busy("m", 0), busy("m", 7)], 1)
+    assert question.machines == ("m",)

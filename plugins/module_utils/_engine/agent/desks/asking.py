@@ -83,11 +83,11 @@ class AskingDesk(Desk[_Request]):
     def _questions(self, headers: dict[str, MachineHeader]) -> list[Question]:
         state = self.state
         machines = {machine.name: machine for machine in state.machines}
+        taken = () if state.duties.shares_machines else state.working
         idle = [
             name
             for name in headers
-            if name not in state.working
-            and (state.fake is not None or state.duties.free(machines[name]))
+            if name not in taken and (state.fake is not None or state.duties.free(machines[name]))
         ]
         controllers = [
             controller

@@ -11,7 +11,7 @@ import dataclasses
 
 from ...controller.backoff import Backoff
 from ...controller.journal import Entry, JournalError, settle
-from ...controller.priority import Busy, victims
+from ...controller.priority import Busy, Priority, victims
 from ...controller.urls import masked
 from ...errors import EngineError, sentence
 from ...records.result import Result
@@ -70,12 +70,11 @@ class TasksDesk(Desk[_Performance]):
         entry = journal.get(accepted.entry)
         if entry is None:
             raise JournalError(f"the journal {journal.path} has lost task {accepted.entry}")
-        for victim in victims(priority, entry.machine, state.running, state.free_places()):
+        for victim in self._victims(priority, entry.machine):
             self._interrupt(victim, entry.title)
         place = state.lowest_place()
         title = f"task {entry.title} on machine {entry.machine}"
         state.say.info(f"{title}: accepted from {masked(entry.controller)} as number {entry.id}")
-        state.duties.prepare(place)
         found: Entry = entry
 
         def work(token: CancelToken) -> Performed:
@@ -88,6 +87,12 @@ class TasksDesk(Desk[_Performance]):
         self._tell()
         # There may be more where this came from.
         state.call("asking", at_once=True)
+
+    def _victims(self, priority: Priority, machine: str) -> list[Busy]:
+        """Return the tasks that have to make way for one with `priority` on `machine`."""
+        state = self.state
+        needed = None if state.duties.shares_machines else machine
+        return victims(priority, needed, state.running, state.free_places())
 
     def _tell(self) -> None:
         """Have the other desks know what runs."""
@@ -186,8 +191,6 @@ class TasksDesk(Desk[_Performance]):
         state.call("recovery")
         if not work.interrupted and state.mode != "stop":
             state.brake.fault(None, str(error))
-        # Its machine may be alive for a moment yet.
-        state.duties.taps.drop(work.place)
 
     def idle(self) -> bool:
         return super().idle() and not self.state.accepted

@@ -4,7 +4,7 @@
 
 # This file is private to this collection and may change at any time.
 
-"""One virtual machine: a QEMU process with its tap, its redirection and its logs.
+"""One virtual machine: a QEMU process, in the network of its guest, with its logs.
 
 QEMU dies with its owner (PR_SET_PDEATHSIG); what else a machine uses is noted in
 the owner's lease before it is made, so that a sweep can clear it away.
@@ -13,7 +13,6 @@ the owner's lease before it is made, so that a sweep can clear it away.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import hashlib
 import json
@@ -27,10 +26,10 @@ import typing as t
 
 from ...errors import EngineError
 from ...host.host import Host
-from ...host.locks import Lease, Lock, LockError, process_start
+from ...host.locks import Lease, process_start
 from ...linux.private import make_private
-from ...network.bridge import Redirect
-from ...network.taps import lead_to
+from ...linux.spawn import SpawnError, spawn
+from ...network.attachment import Attachment
 from ...storage.overlay import overlays
 from ..accelerator import Accelerator, qemu_program
 from .drives import over
@@ -40,13 +39,10 @@ from .qmp import Qmp, QmpError
 # The name of the virtio-serial port that our worker tells its progress on.
 PROGRESS_PORT = "bbot.progress"
 
-_PR_SET_PDEATHSIG = 1
 # Everything that QEMU can emulate, so that any operating system is content, but what
 # protects a kernel from its programs: in a machine that is thrown away that is not worth
 # a fifth of the time of a build.
 _EMULATED_CPU = "max,la57=off,pku=off,smap=off,smep=off,umip=off"
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class VmError(EngineError):
@@ -194,67 +190,6 @@ def _own(file: os.DirEntry[str], account: pwd.struct_passwd) -> None:
         os.chmod(file.path, 0o600)
 
 
-def _become(account: pwd.struct_passwd) -> None:
-    """In the child: drop to ``account``."""
-    if os.geteuid() == 0 and account.pw_uid != 0:
-        os.initgroups(account.pw_name, account.pw_gid)
-        os.setgid(account.pw_gid)
-        os.setuid(account.pw_uid)
-
-
-def _spawn(
-    program: str,
-    arguments: list[str],
-    *,
-    directory: str,
-    log: str,
-    keep: t.Collection[int],
-    account: pwd.struct_passwd,
-) -> int:
-    """Start ``program`` so that it dies with us; its pid.
-
-    The child gets standard streams (input empty, the others to ``log``) and the
-    descriptors ``keep``. Raises VmError if it cannot be started.
-    """
-    parent = os.getpid()
-    environment = {"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"}
-    failure_out, failure_in = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setsid()
-            # As whom we are: its user need not be able to come here.
-            os.chdir(directory)
-            null = os.open(os.devnull, os.O_RDONLY)
-            output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
-            _become(account)
-            # After the change of user, which would clear it (prctl(2)).
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)
-            for source, target in ((null, 0), (output, 1), (output, 2)):
-                os.dup2(source, target)
-            for name in os.listdir("/proc/self/fd"):
-                fd = int(name)
-                if fd > 2 and fd != failure_in:
-                    with contextlib.suppress(OSError):
-                        os.set_inheritable(fd, fd in keep)
-            for number in (signal.SIGPIPE, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-            os.execve(program, [program, *arguments], environment)
-        except OSError as error:
-            os.write(failure_in, f"{error.strerror}: {error.filename or program}".encode())
-        finally:
-            os._exit(127)
-    os.close(failure_in)
-    with open(failure_out, "rb") as pipe:
-        failure = pipe.read().decode(errors="replace")
-    if failure:
-        os.waitpid(pid, 0)
-        raise VmError(f"cannot start {program}: {failure}")
-    return pid
-
-
 class Vm:
     """A machine, from start() to close().
 
@@ -287,25 +222,21 @@ class Vm:
         self._qmp: Qmp | None = None
         self._ram: Ram | None = None
         self._pidfd = -1
-        self._redirected = False
-        self._mac_lock = contextlib.ExitStack()
 
     def start(
         self,
-        address: str,
-        port: int,
+        network: Attachment,
         *,
         state: SavedState | None = None,
         ram: int | None = None,
     ) -> None:
-        """Start the machine with its TFTP redirected to ``address``:``port``.
+        """Start the machine at the tap of ``network``, which has to outlive it.
 
         With ``state`` it does not boot but is as it was saved, suspended until
         resume(). ``ram`` is the descriptor of a file to map the RAM from: to write
         it there, or with a state to begin with what it holds and leave it alone.
 
-        Raises VmError, NetworkError, CommandError, HostError, or LockError while
-        another machine has the MAC address; nothing is left running then, and
+        Raises VmError, CommandError and HostError; nothing is left running then, and
         close() clears the rest away.
         """
         if state is not None:
@@ -313,9 +244,7 @@ class Vm:
         account = self._host.account()
         hardware, host = _as_it_lies(self.hardware), self._host
         program = qemu_program()
-        purpose = f"run machine {hardware.name} with MAC address {hardware.mac}"
-        self._mac_lock.enter_context(_lock_mac(host, host.bridge, hardware.mac, purpose))
-        self._lease.note(bridge=host.bridge, mac=hardware.mac, runtime=self._runtime)
+        self._lease.note(runtime=self._runtime)
         # QEMU's user passes through, and sees its own folder only.
         make_private(host.runtime, 0o711)
         os.mkdir(self._runtime, mode=0o700)
@@ -334,26 +263,26 @@ class Vm:
                 channels[name] = theirs.enter_context(other).fileno()
             self.console, self.progress = ours["console"], ours["progress"]
             self.monitor = ours["qmp"]
-            tap = host.open_tap(f"bb{self._lease.id}", host.bridge)
-            theirs.callback(os.close, tap)
-            lead_to(tap, hardware.mac)
+            log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+            theirs.callback(os.close, log)
             arguments = qemu_arguments(
-                hardware, self.accelerator, tap, self.vnc, channels, self._ram
+                hardware, self.accelerator, network.tap, self.vnc, channels, self._ram
             )
-            self.pid = _spawn(
-                program,
-                arguments + (["-incoming", "defer"] if state else []),
-                directory=hardware.directory,
-                log=self.log,
-                keep=[tap, *channels.values(), *([] if ram is None else [ram])],
-                account=account,
-            )
+            try:
+                self.pid = spawn(
+                    program,
+                    arguments + (["-incoming", "defer"] if state else []),
+                    directory=hardware.directory,
+                    output=log,
+                    keep=[network.tap, *channels.values(), *([] if ram is None else [ram])],
+                    account=account,
+                    namespace=network.namespace,
+                )
+            except SpawnError as error:
+                raise VmError(f"machine {hardware.name} did not start: {error}") from error
         self._pidfd = os.pidfd_open(self.pid)
         self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
         try:
-            # While QEMU sets itself up.
-            self._redirected = True
-            Redirect(host.run).add(host.bridge, hardware.mac, address, port)
             self._qmp = Qmp(self.monitor)
             if state is not None:
                 self._load(self._qmp, state)
@@ -506,44 +435,22 @@ class Vm:
 
     def close(self) -> None:
         """Force the machine down and remove what it used of the host."""
-        if self.running():
-            os.kill(self.pid, signal.SIGKILL)
-        try:
-            if self._redirected:
-                # While the kernel takes the process apart, which takes longer.
-                Redirect(self._host.run).remove(self._host.bridge, self.hardware.mac)
-                self._lease.note(mac=None)
-        finally:
-            self.force_down()
-            for sock in ("console", "progress", "monitor"):
-                if hasattr(self, sock):
-                    getattr(self, sock).close()
-            if self._pidfd >= 0:
-                os.close(self._pidfd)
-                self._pidfd = -1
-            self._mac_lock.close()
-        release(self._host, self._lease.record)
-        self._lease.note(qemu=None, mac=None, runtime=None)
+        self.force_down()
+        for sock in ("console", "progress", "monitor"):
+            if hasattr(self, sock):
+                getattr(self, sock).close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        release(self._lease.record)
+        self._lease.note(qemu=None, runtime=None)
 
 
-def _lock_mac(host: Host, bridge: str, mac: str, purpose: str) -> Lock:
-    """The right to redirect what ``mac`` on ``bridge`` sends; held while the machine runs."""
-    return host.lock(f"mac-{bridge}-{mac.replace(':', '')}", purpose)
-
-
-def release(host: Host, record: t.Mapping[str, t.Any]) -> None:
+def release(record: t.Mapping[str, t.Any]) -> None:
     """Remove what a lease's ``record`` says a machine used; all of it may be gone already."""
     pid, start = record.get("qemu"), record.get("qemu_start")
     if pid and start:
         _kill(pid, start)
-    if record.get("mac"):
-        bridge, mac = record["bridge"], record["mac"]
-        # Where the lock is taken, the redirection is already that of another machine.
-        with (
-            contextlib.suppress(LockError),
-            _lock_mac(host, bridge, mac, f"end the redirection of {mac}"),
-        ):
-            Redirect(host.run).remove(bridge, mac)
     if record.get("runtime"):
         # QEMU's user may have made anything in there.
         with contextlib.suppress(FileNotFoundError):

@@ -10,7 +10,12 @@ import typing as t
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.job import JobError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import read_settings
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.outcomes import Answer
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.priority import (
+    Busy,
+    Priority,
+)
 
 URL = "http://127.0.0.1:9/?build-task"
 
@@ -103,3 +108,29 @@ def test_no_machines_are_told_of_once(office: t.Any, desk: t.Any, jobs: t.Any) -
     office.state.machines = [office.machine()]
     office.work(30, desk)
     assert len(jobs.started) == 1
+
+
+@pytest.mark.parametrize(("words", "offered"), [([], ("m1", "m2")), (["--bridge", "br7"], ("m2",))])
+def test_a_machine_that_has_a_task_is_offered_but_on_a_bridge(
+    office: t.Any,
+    desk: t.Any,
+    jobs: t.Any,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    offered: tuple[str, ...],
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def ask(questions: t.Any, _headers: t.Any) -> Answer:
+        asked.extend(question.machines for question in questions)
+        return Answer()
+
+    monkeypatch.setattr(office.duties, "ask", ask)
+    office.duties.settings = read_settings(["--instance-max", "2", *words, URL])
+    office.state.machines = [office.machine(), office.machine(name="m2")]
+    office.state.working = ["m1"]
+    office.state.running = [Busy("m1", Priority())]
+    office.state.places = {0}
+    desk.visit()
+    jobs.started[0].work(None)
+    assert asked == [offered]

@@ -61,7 +61,6 @@ def begin(office: t.Any, name: str) -> t.Any:
     if name in ("bootstraps", "asking"):
         office.state.machines = [office.machine("missing" if name == "bootstraps" else "current")]
     elif name == "tasks":
-        office.duties.prepare = lambda place: None
         office.state.accepted.append(Accepted(office.entry(), Priority()))
     else:
         office.entry(stored=True)

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.job import JobError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import read_settings
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.outcomes import Performed
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.state import Accepted
 from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.priority import Priority
@@ -17,8 +18,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values 
 
 
 @pytest.fixture
-def desk(office: t.Any, monkeypatch: pytest.MonkeyPatch) -> t.Any:
-    monkeypatch.setattr(office.duties, "prepare", lambda _place: None)
+def desk(office: t.Any) -> t.Any:
     return office.desk("tasks")
 
 
@@ -29,24 +29,11 @@ def accept(office: t.Any, priority: int = 0, **facts: t.Any) -> int:
     return number
 
 
-@pytest.mark.parametrize("what", ["job", "prepare"])
 def test_one_that_cannot_be_begun_is_settled_at_once(
-    office: t.Any,
-    desk: t.Any,
-    jobs: t.Any,
-    error: Exception,
-    what: str,
-    monkeypatch: pytest.MonkeyPatch,
+    office: t.Any, desk: t.Any, jobs: t.Any, error: Exception
 ) -> None:
     number = accept(office)
-
-    def fail(_place: int) -> None:
-        raise error
-
-    if what == "job":
-        jobs.obstacle = error
-    else:
-        monkeypatch.setattr(office.duties, "prepare", fail)
+    jobs.obstacle = error
     desk.visit()
     entry = office.duties.journal.get(number)
     assert (entry.state, entry.status, entry.culprit) == ("queued", "abort", "host")
@@ -98,22 +85,6 @@ def test_one_that_died_before_the_job_had_made_it_its_own(office: t.Any, desk: t
     desk.jobs()[0].outcome = JobError("it ended with signal 9")
     desk.visit()
     assert office.duties.journal.get(number).state == "running"
-
-
-def test_the_tap_cannot_be_dropped(
-    office: t.Any, desk: t.Any, error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    number = accept(office)
-    desk.visit()
-
-    def fail(_place: int) -> None:
-        raise error
-
-    monkeypatch.setattr(office.duties.taps, "drop", fail)
-    desk.jobs()[0].outcome = JobError("it ended with signal 9")
-    office.work(30, desk)
-    assert office.duties.journal.get(number).state == "queued"
-    assert not office.state.places
 
 
 @pytest.mark.parametrize(
@@ -179,6 +150,20 @@ def test_the_higher_interrupts_the_lower(office: t.Any, desk: t.Any) -> None:
     desk.visit()
     assert office.state.places == {1}
     assert not office.errors
+
+
+@pytest.mark.parametrize(("words", "interrupted"), [([], []), (["--bridge", "br7"], ["terminate"])])
+def test_a_machine_is_for_several_tasks_but_on_a_bridge(
+    office: t.Any, desk: t.Any, words: list[str], interrupted: list[str]
+) -> None:
+    office.duties.settings = read_settings(["--instance-max", "2", *words, "http://h/"])
+    accept(office)
+    desk.visit()
+    accept(office, 100, version="2.0")
+    desk.visit()
+    first, second = desk.jobs()
+    assert (first.signals, second.signals) == (interrupted, [])
+    assert office.state.working == ["m1", "m1"]
 
 
 def test_one_that_comes_when_the_agent_ends(office: t.Any, desk: t.Any, jobs: t.Any) -> None:

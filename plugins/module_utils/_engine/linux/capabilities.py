@@ -1,0 +1,47 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Capabilities (capabilities(7)) that a process keeps when it becomes another user."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import struct
+import typing as t
+
+# linux/capability.h, linux/prctl.h
+NET_BIND_SERVICE, NET_ADMIN, NET_RAW = 10, 12, 13
+_VERSION = 0x20080522
+_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become(account: pwd.struct_passwd, kept: t.Collection[int] = ()) -> None:
+    """Be `account`, with the capabilities `kept` and no others, in programs too. Raises OSError.
+
+    Only root can; anybody else stays who it is.
+    """
+    if os.geteuid() != 0 or account.pw_uid == 0:
+        return
+    _check(_libc.prctl(_PR_SET_KEEPCAPS, int(bool(kept)), 0, 0, 0))
+    os.initgroups(account.pw_name, account.pw_gid)
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+    if kept:
+        mask = sum(1 << each for each in kept)
+        header = struct.pack("=Ii", _VERSION, 0)
+        _check(_libc.capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)))
+        for each in kept:
+            _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, each, 0, 0))
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
