@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -72,6 +73,18 @@ class Key:
         Raises AuthError.
         """
         self._check_file()
+        try:
+            signature = self._sign(challenge)
+        except OSError as error:
+            # Most likely there is no room, which says nothing of the key.
+            words = f"cannot sign a challenge: {error.filename or self.path}: {error.strerror}"
+            raise AuthError(words, temporary=True) from error
+        if not signature:
+            raise AuthError(f"cannot sign a challenge with {self.path}: openssl left no answer")
+        return signature
+
+    def _sign(self, challenge: str) -> bytes:
+        """What openssl leaves; empty if that is nothing. Raises AuthError, and OSError."""
         # Through files: the signature is binary, and a runner may add a newline to its input.
         with tempfile.TemporaryDirectory(prefix="bbot-auth-") as folder:
             asked, answered = os.path.join(folder, "challenge"), os.path.join(folder, "answer")
@@ -79,8 +92,9 @@ class Key:
                 file.write(challenge)
             arguments = ["pkeyutl", "-sign", "-inkey", self.path, "-in", asked, "-out", answered]
             self._openssl("sign a challenge", arguments)
-            with open(answered, "rb") as file:
+            with contextlib.suppress(FileNotFoundError), open(answered, "rb") as file:
                 return file.read()
+            return b""
 
     def _check_file(self) -> None:
         try:
@@ -108,6 +122,9 @@ class Key:
                 f"cannot {purpose} with {self.path}, which has to be an RSA key without a "
                 f"passphrase: {error}"
             ) from error
+        except OSError as error:
+            words = f"cannot {purpose}: {self.openssl}: {error.strerror or error}"
+            raise AuthError(words, temporary=True) from error
 
 
 @dataclasses.dataclass(frozen=True)

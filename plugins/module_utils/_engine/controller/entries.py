@@ -148,7 +148,8 @@ def _integer(value: t.Any) -> int:
 
 
 def _number(value: t.Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    # Neither infinity, nor what is no number, nor an integer that no float can hold.
+    if type(value) not in (int, float) or not abs(value) < 1e300:
         raise OddValueError("not a number")
     return float(value)
 
@@ -159,12 +160,18 @@ def _state(value: t.Any) -> str:
     return text(value)
 
 
-def _mapping(kind: type | tuple[type, ...]) -> t.Callable[[t.Any], dict[str, t.Any]]:
+def _word(value: t.Any) -> str:
+    if not isinstance(value, str):
+        raise OddValueError("not a text")
+    return value
+
+
+def _mapping(convert_one: t.Callable[[t.Any], t.Any]) -> t.Callable[[t.Any], dict[str, t.Any]]:
     def convert(value: t.Any) -> dict[str, t.Any]:
         found = json.loads(text(value))
-        if not isinstance(found, dict) or not all(isinstance(v, kind) for v in found.values()):
+        if not isinstance(found, dict):
             raise OddValueError("not a mapping")
-        return found
+        return {name: convert_one(each) for name, each in found.items()}
 
     return convert
 
@@ -182,6 +189,6 @@ _CONVERSIONS: dict[str, tuple[t.Callable[[t.Any], t.Any], t.Any]] = {
     "int | None": (_optional(_integer), None),
     "float | None": (_optional(_number), None),
     "str | None": (_optional(text), None),
-    "dict[str, float]": (_mapping((int, float)), dict),
-    "dict[str, str]": (_mapping(str), dict),
+    "dict[str, float]": (_mapping(_number), dict),
+    "dict[str, str]": (_mapping(_word), dict),
 }

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import stat
 import typing as t
@@ -35,7 +34,8 @@ def _is_count(value: t.Any) -> bool:
 
 def is_time(value: t.Any) -> bool:
     """Return whether `value` is a time, in seconds since the epoch."""
-    return isinstance(value, float | int) and math.isfinite(value) and abs(value) < 1e12
+    # Neither infinity, nor what is no number, nor an integer that no float can hold.
+    return isinstance(value, float | int) and abs(value) < 1e12
 
 
 def _is_journal(value: t.Any) -> bool:

@@ -29,6 +29,7 @@ import typing as t
 
 from ..errors import EngineError
 from ..host.host import Host, HostError
+from ..host.lease_record import is_time
 from ..host.locks import Lease
 from ..storage.btrfs import StorageError
 from ..tftp.server import HeldRequest
@@ -120,9 +121,11 @@ def look(machine: Machine) -> Template | None:
         for file in (os.path.join(path, STATE), os.path.join(ram, RAM)):
             with contextlib.suppress(FileNotFoundError):
                 size += os.stat(file).st_blocks * 512
-        made, seconds = float(facts["made"]), float(facts["seconds"])
-        return Template(path, made, seconds, size, str(facts["reason"]))
-    except (TemplateError, KeyError, TypeError, ValueError, OSError):
+        made, seconds = facts["made"], facts["seconds"]
+        if not is_time(made) or not is_time(seconds):
+            return None
+        return Template(path, float(made), float(seconds), size, str(facts["reason"]))
+    except (TemplateError, KeyError, OSError):
         return None
 
 

@@ -1,0 +1,227 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The loop that serves a machine: what it says, and how it ends, by a real server and sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import types
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import Interrupted
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import boot as _boot
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.boot import Boot
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Server
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
+
+
+class Guest:
+    """A machine of which a test holds the other ends; `out_of_space` as QEMU tells it."""
+
+    def __init__(self) -> None:
+        self.console, self.says = socket.socketpair()
+        self.progress, self.gets_on = socket.socketpair()
+        self.monitor, self.qemu = socket.socketpair()
+        for sock in (self.console, self.progress):
+            sock.setblocking(False)
+        self.end, self.ended = socket.socketpair()
+        self.hardware = types.SimpleNamespace(name="m1", directory="/m/m1-t-1-0")
+        self.alive = True
+        self.out_of_space = False
+        self.heard = 0
+        self.monitored = True
+
+    def fileno(self) -> int:
+        return self.end.fileno()
+
+    def running(self) -> bool:
+        return self.alive
+
+    def listen(self) -> bool:
+        self.heard += 1
+        self.monitor.recv(100)
+        return self.monitored
+
+    def close(self) -> None:
+        for sock in (self.console, self.says, self.progress, self.gets_on, self.monitor):
+            sock.close()
+        for sock in (self.qemu, self.end, self.ended):
+            sock.close()
+
+
+class Site:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lines: list[str] = []
+        self.wanted = True
+        self.guest = Guest()
+        (root / "get").mkdir()
+        (root / "put").mkdir()
+        (root / "get" / "manifest").write_text("a task\n")
+        self.server = Server("127.0.0.1", 0, get_root=str(root / "get"), put_root=str(root / "put"))
+        self.host = Host(run=t.cast("t.Any", None), storage=t.cast("t.Any", None))
+        self.boot = Boot(
+            self.host,
+            t.cast("t.Any", self.guest),
+            self.server,
+            self.lines.append,
+            lambda: self.wanted,
+        )
+        self.boot.listen(str(root))
+
+    def serve(self, *steps: t.Callable[[], object], timeout: float = 60) -> str:
+        """Serve, and before each look whether it is done take a step; done without one."""
+        left = list(steps)
+
+        def done() -> bool:
+            if left:
+                left.pop(0)()
+                return False
+            return not steps or self.guest.alive
+
+        return self.boot.serve(done, timeout)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> t.Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.boot.close()
+    made.server.close()
+    made.guest.close()
+
+
+def test_what_a_machine_says_goes_to_its_logs_and_to_who_listens(site: Site) -> None:
+    steps = (
+        lambda: site.guest.says.send(b"booting\r\nlogin: "),
+        lambda: site.guest.gets_on.send(b"update\nte"),
+        lambda: site.guest.gets_on.send(b"st\n"),
+    )
+    assert site.serve(*steps) == "done"
+    assert (site.root / "console.log").read_bytes() == b"booting\r\nlogin: "
+    assert site.lines == ["update", "test"]
+    assert site.boot.last_words() == "login:"
+
+
+def test_a_machine_that_ends_is_heard_to_its_last_word(site: Site) -> None:
+    def end() -> None:
+        site.guest.says.sendall(b"".join(b"line %d\n" % number for number in range(10_000)))
+        site.guest.gets_on.send(b"bye\n")
+        site.guest.alive = False
+
+    assert site.serve(end) == "ended"
+    assert site.boot.last_words() == "line 9999"
+    assert (site.root / "console.log").read_bytes().count(b"\n") == 10_000
+    assert site.lines == ["bye"]
+
+
+def test_what_arrives_as_the_machine_ends_has_arrived(site: Site) -> None:
+    arrived: list[bool] = []
+
+    def done() -> bool:
+        if arrived:
+            return True
+        site.guest.alive = False
+        arrived.append(True)
+        return False
+
+    assert site.boot.serve(done, 60) == "done"
+
+
+def test_a_machine_that_says_nothing_has_its_time(site: Site) -> None:
+    assert site.serve(*[lambda: None] * 5, timeout=0) == "timeout"
+    assert site.boot.last_words() == ""
+
+
+def test_nobody_waits_for_what_is_not_wanted(site: Site) -> None:
+    site.wanted = False
+    with pytest.raises(Interrupted):
+        site.serve(lambda: None)
+
+
+def test_ends_of_streams_are_no_ends_of_machines(site: Site) -> None:
+    """Else a loop that looks at what is readable would spin."""
+
+    def hang_up() -> None:
+        site.guest.says.close()
+        site.guest.gets_on.close()
+        site.guest.monitored = False
+        site.guest.qemu.send(b"x")
+
+    def count() -> None:
+        rounds.append(site.guest.heard)
+
+    rounds: list[int] = []
+    site.serve(hang_up, lambda: None, lambda: None, count)
+    # One stream after another is left alone; the server's goes on.
+    assert site.guest.heard == 1
+    keys = site.boot._selector.get_map()
+    assert {key.data for key in keys.values()} == {site.server, site.guest}
+
+
+def test_a_guest_is_served_meanwhile(site: Site) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        client.bind(("127.0.0.1", 0))
+        place = (site.server.address, site.server.port)
+
+        def ask() -> None:
+            client.sendto(b"\0\1manifest\0octet\0", place)
+
+        answers: list[bytes] = []
+
+        def done() -> bool:
+            if not answers:
+                answers.append(b"")
+                ask()
+                return False
+            client.setblocking(False)
+            try:
+                answers.append(client.recv(1000))
+            except BlockingIOError:
+                return False
+            return True
+
+        assert site.boot.serve(done, 60) == "done"
+    assert answers[-1] == b"\0\3\0\1a task\n"
+
+
+def test_the_time_in_which_it_stands_still_is_not_its_own(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(_boot, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    stood = [0.0, 50.0, 50.0]
+    monkeypatch.setattr(site.boot._stall, "look", lambda _now: stood.pop(0) if stood else 0.0)
+
+    def later() -> None:
+        now[0] += 50
+
+    # 60 seconds of its own: without what it stood still these would be over.
+    assert site.serve(lambda: None, later, later, timeout=60) == "done"
+    assert site.serve(lambda: None, later, later, timeout=60) == "timeout"
+
+
+def test_a_machine_that_stands_still_for_ever(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(_now: float) -> t.NoReturn:
+        raise VmError("no space left")
+
+    monkeypatch.setattr(site.boot._stall, "look", look)
+    with pytest.raises(VmError):
+        site.serve(lambda: None)
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    site = Site(tmp_path)
+    assert site.boot.serve(lambda: True, 1) == "done"
+    site.boot.close()
+    site.server.close()
+    site.guest.close()
+    assert len(os.listdir("/proc/self/fd")) == before
