@@ -187,7 +187,7 @@ def test_a_task_whose_controller_is_killed_ends_by_itself(
 ) -> None:
     files = source(tmp_path, sources.GATED)
     play = tmp_path / "play.json"
-    write_play(play, [task_run(ready, files=files, lease_timeout=3)], tmp_path / "results.json")
+    write_play(play, [task_run(ready, files=files, lease_timeout=10)], tmp_path / "results.json")
     with playbook(tmp_path, str(play)) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -184,11 +184,21 @@ def follow(site: Site, *moments: t.Callable[[], object]) -> t.Callable[[float], 
 def test_who_follows_a_log_sees_its_last_line(
     site: Site, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def last() -> None:
+    real = Journal.get
+
+    def last(journal: Journal, number: int) -> t.Any:
+        # Between what was read and the look whether the task has ended.
+        monkeypatch.setattr(Journal, "get", real)
         site.say("last")
         site.end()
+        return real(journal, number)
 
-    sleep = follow(site, lambda: site.say("more"), lambda: None, last)
+    sleep = follow(
+        site,
+        lambda: site.say("more"),
+        lambda: None,
+        lambda: monkeypatch.setattr(Journal, "get", last),
+    )
     monkeypatch.setattr(_commands.time, "sleep", sleep)
     assert site.run("log", "--follow", "1") == 0
     assert capsys.readouterr().out == "begun\nmore\nlast\n-- hello/1.0: abort --\n"
