@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import process_start
-from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu import process as _process
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
@@ -74,10 +73,8 @@ class Lease:
 class Site:
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.scripts: list[str] = []
-        self.status = 0
         self.host = Host(
-            run=self.run,
+            run=t.cast("t.Any", None),
             storage=t.cast("t.Any", None),
             state=str(root / "state"),
             runtime=str(root / "run"),
@@ -88,10 +85,6 @@ class Site:
         self.monitor = Monitor()
         self.vm._qmp = t.cast("t.Any", self.monitor)
 
-    def run(self, args: t.Sequence[str], *, data: str | None = None) -> tuple[int, str, str]:
-        self.scripts.append(data or " ".join(args[1:]))
-        return (self.status, "", "refused")
-
     def start(self) -> None:
         """Have a process stand for QEMU."""
         self.vm.pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], {})
@@ -99,11 +92,7 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Site]:
-    monkeypatch.setattr(
-        "ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge.find_program",
-        lambda name, _package: f"/x/{name}",
-    )
+def site(tmp_path: Path) -> t.Iterator[Site]:
     made = Site(tmp_path)
     yield made
     made.vm.force_down()
@@ -230,7 +219,7 @@ def test_a_machine_that_cannot_be_saved(
 def test_a_state_that_is_not_this_machines(site: Site, key: str, apart: bool, words: str) -> None:
     state = SavedState("/x/state", key or state_key(site.hardware, TCG), "7.2.0", apart)
     with pytest.raises(VmError, match=words):
-        site.vm.start("10.0.0.1", 69, state=state)
+        site.vm.start(t.cast("t.Any", None), state=state)
     # Before anything was made.
     assert site.lease.record == {}
 
@@ -285,31 +274,15 @@ def test_a_machine_that_is_closed_leaves_nothing(site: Site) -> None:
     runtime = site.root / "run" / "1-0"
     runtime.mkdir(parents=True)
     (runtime / "vnc").write_text("")
-    site.vm._redirected = True
+    # What its network is of is not its own.
     site.lease.record = {"mac": MAC, "bridge": "br1", "runtime": str(runtime)}
     site.vm.close()
     assert site.vm.exit_status == -signal.SIGKILL
+    assert site.vm.fileno() == -1
     assert not runtime.exists()
-    (script,) = site.scripts
-    assert script.startswith("delete element ip bbot_agent tftp")
-    assert site.lease.record == {"mac": None, "bridge": "br1", "runtime": None, "qemu": None}
+    assert site.lease.record == {"mac": MAC, "bridge": "br1", "runtime": None, "qemu": None}
     # A second time there is nothing to do.
     site.vm.close()
-
-
-def test_a_redirection_that_stays_keeps_no_machine_running(site: Site) -> None:
-    site.start()
-    site.vm._redirected = True
-    site.status = 1
-
-    def run(args: t.Sequence[str], *, data: str | None = None) -> tuple[int, str, str]:
-        return (0, f'"br1" . {MAC}', "") if data is None else (1, "", "refused")
-
-    object.__setattr__(site.host, "run", run)
-    with pytest.raises(NetworkError, match="cannot end the redirection"):
-        site.vm.close()
-    assert site.vm.exit_status == -signal.SIGKILL
-    assert site.vm.fileno() == -1
 
 
 @pytest.fixture
@@ -322,30 +295,30 @@ def sleeper() -> t.Iterator[subprocess.Popen[bytes]]:
 def test_a_machine_that_outlived_its_owner_is_killed(
     site: Site, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    release(site.host, {"qemu": sleeper.pid, "qemu_start": process_start(sleeper.pid)})
+    release({"qemu": sleeper.pid, "qemu_start": process_start(sleeper.pid)})
     assert process_start(sleeper.pid) is None
     assert sleeper.wait() in (0, -signal.SIGKILL)
     # It may be gone already.
-    release(site.host, {"qemu": sleeper.pid, "qemu_start": 7})
+    release({"qemu": sleeper.pid, "qemu_start": 7})
 
 
 @pytest.mark.parametrize("start", [7, None, 0])
 def test_another_process_of_the_same_number_is_left_alone(
     site: Site, sleeper: subprocess.Popen[bytes], start: int | None
 ) -> None:
-    release(site.host, {"qemu": sleeper.pid, "qemu_start": start})
+    release({"qemu": sleeper.pid, "qemu_start": start})
     assert sleeper.poll() is None
 
 
 def test_what_a_dead_owner_has_left_is_removed(site: Site) -> None:
-    record = {"mac": MAC, "bridge": "br1", "runtime": str(site.root / "gone")}
-    release(site.host, record)
-    assert len(site.scripts) == 1
-    # Where another machine has the address meanwhile, the redirection is that one's.
-    with site.host.lock(f"mac-br1-{MAC.replace(':', '')}", "run a machine"):
-        release(site.host, record)
-    assert len(site.scripts) == 1
-    release(site.host, {})
+    runtime = site.root / "run" / "1-0"
+    runtime.mkdir(parents=True)
+    (runtime / "vnc").write_text("")
+    release({"runtime": str(runtime)})
+    assert not runtime.exists()
+    # It may be gone already.
+    release({"runtime": str(runtime)})
+    release({})
 
 
 def entry(path: Path) -> os.DirEntry[str]:
@@ -364,6 +337,19 @@ def test_a_disk_is_its_machines_alone(tmp_path: Path, mode: int) -> None:
     assert after.st_mode & 0o777 == (0o600 if mode & 0o077 else mode)
     # Each change costs the file system something.
     assert (after.st_ctime_ns == before) is not bool(mode & 0o077)
+
+
+def test_a_disk_that_others_share_is_left_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_text("disk")
+    path.chmod(0o440)
+    (tmp_path / "other").hardlink_to(path)
+    _own(entry(path), pwd.getpwuid(os.geteuid()))
+    assert path.stat().st_mode & 0o777 == 0o440
+    # One that can be written to is nobody else's.
+    path.chmod(0o640)
+    _own(entry(path), pwd.getpwuid(os.geteuid()))
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to give files away")
