@@ -34,23 +34,37 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchang
     TaskResponse,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import StorageError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protocol import (
+    StorageError,
+)
 
 
 class Store:
-    """Folders as subvolumes; `stuck` are those that cannot be deleted, `error` is why."""
+    """Folders as subvolumes; `stuck` are those that cannot be deleted, `error` is why.
+
+    `half` are those that are half-made; None if not even that can be found out.
+    """
 
     def __init__(self) -> None:
         self.stuck: list[str] = []
+        self.half: list[str] | None = []
         self.error: Exception = StorageError("it is in use")
 
     def info(self, path: str) -> object | None:
         return object() if os.path.isdir(path) else None
 
-    def delete(self, path: str) -> None:
+    def discard(self, path: str) -> bool:
         if os.path.basename(path) in self.stuck:
             raise self.error
-        shutil.rmtree(path)
+        found = os.path.exists(path)
+        if found:
+            shutil.rmtree(path)
+        return found
+
+    def tidy(self, directory: str) -> list[str]:
+        if self.half is None:
+            raise self.error
+        return [os.path.join(directory, name) for name in self.half]
 
 
 class Site:
@@ -149,6 +163,20 @@ def test_what_cannot_be_removed_keeps_nothing_else(site: Site, dead: int, error:
     site.remove()
     assert site.names() == {names[0]}
     assert [line.partition(": ")[0] for line in site.lines] == ["error", "info", "info"]
+
+
+def test_what_is_half_made_goes_first(site: Site, dead: int) -> None:
+    site.make(f"m1-stage-{dead}-0")
+    site.store.half = [".half"]
+    site.remove()
+    assert site.lines[0] == f"info: removed the half-made {site.place}/.half"
+    assert site.lines[1].startswith("info: deleted the left-over snapshot")
+    site.make(f"m1-stage-{dead}-0")
+    site.store.half = None
+    site.lines.clear()
+    site.remove()
+    assert site.names() == set()
+    assert site.lines[0].startswith(f"error: cannot remove what is half-made in {site.place}: ")
 
 
 def test_folders_that_guests_were_served_from(site: Site, dead: int) -> None:
