@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import types
 import typing as t
@@ -17,6 +18,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import I
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import boot as _boot
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.boot import Boot
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Server
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
 
@@ -56,7 +58,7 @@ class Guest:
 
 
 class Site:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, dnsmasq: object = None) -> None:
         self.root = root
         self.lines: list[str] = []
         self.wanted = True
@@ -69,6 +71,7 @@ class Site:
         self.boot = Boot(
             self.host,
             t.cast("t.Any", self.guest),
+            t.cast("t.Any", types.SimpleNamespace(dnsmasq=dnsmasq)),
             self.server,
             self.lines.append,
             lambda: self.wanted,
@@ -104,7 +107,7 @@ def test_what_a_machine_says_goes_to_its_logs_and_to_who_listens(site: Site) -> 
         lambda: site.guest.gets_on.send(b"st\n"),
     )
     assert site.serve(*steps) == "done"
-    assert (site.root / "console.log").read_bytes() == b"booting\r\nlogin: "
+    assert (site.root / "console.log").read_bytes() == b"booting\nlogin: "
     assert site.lines == ["update", "test"]
     assert site.boot.last_words() == "login:"
 
@@ -215,6 +218,31 @@ def test_a_machine_that_stands_still_for_ever(site: Site, monkeypatch: pytest.Mo
     monkeypatch.setattr(site.boot._stall, "look", look)
     with pytest.raises(VmError):
         site.serve(lambda: None)
+
+
+class Dnsmasq:
+    """A dnsmasq of which a test holds the other end."""
+
+    def __init__(self) -> None:
+        self.end, self.other = socket.socketpair()
+
+    def fileno(self) -> int:
+        return self.end.fileno()
+
+    def check(self) -> None:
+        if select.select([self], [], [], 0)[0]:
+            raise NetworkError("dnsmasq has ended")
+
+
+def test_a_network_that_fails_is_no_fault_of_the_machine(tmp_path: Path) -> None:
+    dnsmasq = Dnsmasq()
+    site = Site(tmp_path, dnsmasq)
+    with dnsmasq.end, pytest.raises(NetworkError, match="dnsmasq has ended"):
+        # As long as it is there nothing is amiss, whoever else has something to say.
+        site.serve(lambda: site.guest.ended.send(b"x"), dnsmasq.other.close, lambda: None)
+    site.boot.close()
+    site.server.close()
+    site.guest.close()
 
 
 def test_nothing_stays_open(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import json
 import os
 import socket
@@ -16,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.attach import attach
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import LockError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import (
@@ -26,6 +26,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.suspend
     Suspensions,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Server
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import (
     Hardware,
@@ -37,8 +38,29 @@ class Store:
     def info(self, path: str) -> object | None:
         return object() if os.path.exists(path) else None
 
-    def delete(self, path: str) -> None:
-        os.rmdir(path)
+    def discard(self, path: str) -> bool:
+        found = os.path.exists(path)
+        if found:
+            os.rmdir(path)
+        return found
+
+
+class Network:
+    """A guest's network, which has to be there as long as the guest."""
+
+    made: t.ClassVar[list[Network]] = []
+
+    def __init__(self, _host: Host, _lease: t.Any, mac: str) -> None:
+        assert mac == "02:00:00:00:00:01"
+        self.closed = False
+        Network.made.append(self)
+
+    def serve(self, **options: t.Any) -> Server:
+        return Server("127.0.0.1", 0, **options)
+
+    def close(self) -> None:
+        assert all(guest.calls[-1] == "close" for guest in Guest.made)
+        self.closed = True
 
 
 class Guest:
@@ -66,8 +88,9 @@ class Guest:
     def fileno(self) -> int:
         return self._pidfd
 
-    def start(self, address: str, port: int, *, state: SavedState) -> None:
-        assert address == "127.0.0.1"
+    def start(self, network: Network, *, state: SavedState) -> None:
+        assert network is Network.made[-1]
+        assert not network.closed
         assert os.path.exists(state.path)
         self._call("start")
 
@@ -129,6 +152,8 @@ class Site:
     def assert_closed(self) -> None:
         (guest,) = Guest.made
         assert guest.calls[-1] == "close"
+        (network,) = Network.made
+        assert network.closed
         assert self.host.leases.records() == {}
         assert not self.host.lock("suspended-1", "look").held()
 
@@ -136,8 +161,8 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(_suspended, "Vm", Guest)
-    address = ipaddress.IPv4Interface("127.0.0.1/8")
-    monkeypatch.setattr(_suspended, "bridge_address", lambda _name: address)
+    monkeypatch.setattr(_suspended, "attach", Network)
+    monkeypatch.setattr(Network, "made", [])
     monkeypatch.setattr(_suspended, "_ALIVE_INTERVAL", 0.01)
     for name, value in (("made", []), ("broken", ""), ("rounds", 3)):
         monkeypatch.setattr(Guest, name, value)
@@ -207,12 +232,11 @@ def test_one_that_somebody_else_looks_into(site: Site) -> None:
 
 
 def test_without_a_bridge(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> t.NoReturn:
-        raise NetworkError(f"no bridge {name} on this host")
-
-    monkeypatch.setattr(_suspended, "bridge_address", missing)
-    with pytest.raises(NetworkError):
+    monkeypatch.setattr(_suspended, "attach", attach)
+    object.__setattr__(site.host, "bridge", "bbnone")
+    with pytest.raises(NetworkError, match="no bridge bbnone on this host"):
         site.resume()
+    assert Guest.made == []
     assert site.memory.exists()
 
 

@@ -36,7 +36,9 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.machine
     MachineManifest,
     ToolchainManifest,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import StorageError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protocol import (
+    StorageError,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import HeldRequest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
@@ -69,8 +71,14 @@ class Store:
     def delete(self, path: str) -> None:
         shutil.rmtree(path)
 
-    def snapshot(self, source: str, path: str, *, read_only: bool = False) -> None:
-        self._do("snapshot", path)
+    def discard(self, path: str) -> bool:
+        found = os.path.exists(path)
+        if found:
+            shutil.rmtree(path)
+        return found
+
+    def fork(self, source: str, path: str, _uses: object, _reader: int | None = None) -> None:
+        self._do("fork", path)
         shutil.copytree(source, path)
 
     def rename(self, old: str, new: str) -> None:
@@ -121,6 +129,7 @@ class Site:
             machines=str(root / "machines"),
             state=str(root / "state"),
             runtime=str(root / "run"),
+            bridge="br1",
         )
         self.place = root / "machines" / "default" / "m1"
         (self.place / "m1-t").mkdir(parents=True)
@@ -231,7 +240,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-@pytest.mark.parametrize("when", ["boot", "save", "create", "snapshot", "rename", "read-only"])
+@pytest.mark.parametrize("when", ["boot", "save", "create", "fork", "rename", "read-only"])
 def test_whatever_goes_wrong_leaves_the_machine_as_it_is(
     site: Site, guest: Guest, when: str, error: BaseException
 ) -> None:
@@ -265,7 +274,7 @@ def test_the_disk_is_not_filled(site: Site, guest: Guest, monkeypatch: pytest.Mo
 
 def test_a_machine_that_somebody_uses_is_not_saved(site: Site, guest: Guest) -> None:
     with (
-        task_lock(site.host, site.machine, "perform a task"),
+        task_lock(site.host, site.machine, "perform a task", site.running),
         pytest.raises(LockError, match="save it for warm starts"),
     ):
         site.make()

@@ -35,7 +35,9 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.machine
     MachineManifest,
     ToolchainManifest,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import StorageError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protocol import (
+    StorageError,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import HeldRequest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
@@ -47,7 +49,7 @@ HELD = HeldRequest(("10.0.0.7", 1234), b"\0\1resumed\0octet\0")
 
 
 class Store:
-    """Folders as subvolumes; `obstacle` is raised by snapshots."""
+    """Folders as subvolumes; `obstacle` is raised by forks."""
 
     def __init__(self) -> None:
         self.uuid = "u-1"
@@ -56,10 +58,13 @@ class Store:
     def info(self, path: str) -> object | None:
         return types.SimpleNamespace(uuid=self.uuid) if os.path.exists(path) else None
 
-    def delete(self, path: str) -> None:
-        shutil.rmtree(path)
+    def discard(self, path: str) -> bool:
+        found = os.path.exists(path)
+        if found:
+            shutil.rmtree(path)
+        return found
 
-    def snapshot(self, source: str, path: str, *, read_only: bool = False) -> None:
+    def fork(self, source: str, path: str, _uses: object, _reader: int | None = None) -> None:
         if self.obstacle is not None:
             raise self.obstacle
         shutil.copytree(source, path)
@@ -213,6 +218,10 @@ def other_toolchain(site: Site) -> None:
     )
 
 
+def other_network(site: Site) -> None:
+    object.__setattr__(site.host, "bridge", None)
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [
@@ -221,6 +230,7 @@ def other_toolchain(site: Site) -> None:
         (other_hardware, "hardware"),
         (other_machine, "machine"),
         (other_toolchain, "toolchain"),
+        (other_network, "network"),
     ],
 )
 def test_one_that_was_saved_with_something_else(
@@ -285,6 +295,14 @@ def test_an_address_that_another_machine_has(site: Site) -> None:
     shutil.rmtree(site.hardware.directory)
     other.note(bridge="br1")
     site.refuses("a running machine has its address 10.0.0.7")
+    other.end()
+
+
+def test_an_address_in_a_segment_is_its_own(site: Site) -> None:
+    object.__setattr__(site.host, "bridge", None)
+    site.save()
+    other = site.host.leases.take(what="task", address="10.0.0.7")
+    os.close(site.clone().ram)
     other.end()
 
 
