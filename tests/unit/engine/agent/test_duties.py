@@ -53,13 +53,13 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.manifes
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.diagnostics import Diagnostics
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import LockError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.bootstrap import Running
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import (
     SoftFailure,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import Ensured
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.locking import task_lock
-from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchange import (
     TaskRequest,
     TaskResponse,
@@ -74,7 +74,9 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result import Result
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import StorageError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protocol import (
+    StorageError,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import Outcome
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
@@ -496,25 +498,13 @@ def test_a_machine_whose_storage_fails_has_no_plan(
         site.duties.plan(site.machine())
 
 
-def test_who_performs_a_task_has_the_machine(site: Site) -> None:
-    machine = site.machine()
-    assert site.duties.free(machine)
-    with task_lock(site.duties.host, machine, "perform"):
-        assert not site.duties.free(machine)
-
-
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [([], None), ([], NetworkError("no bridge")), (["--fake-build"], AssertionError("no tap"))],
-)
-def test_a_tap_that_cannot_be_had_is_told_by_the_task(
-    site: Site, options: list[str], error: Exception | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    duties = site.make(*options)
-    provided: list[int] = []
-    monkeypatch.setattr(duties.taps, "provide", raising(error) if error else provided.append)
-    duties.prepare(3)
-    assert provided == ([] if error else [3])
+@pytest.mark.parametrize("options", [[], ["--bridge", "br7"]])
+def test_who_performs_a_task_on_a_bridge_has_the_machine(site: Site, options: list[str]) -> None:
+    machine, duties = site.machine(), site.make(*options)
+    assert duties.free(machine)
+    with task_lock(duties.host, machine, "perform", Running(duties.accelerator)):
+        assert duties.free(machine) is not bool(options)
+    assert duties.shares_machines is not bool(options)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,10 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.convers
     Waits,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.locking import task_lock
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.locking import (
+    is_free,
+    task_lock,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.template import (
     TemplateError,
 )
@@ -58,6 +61,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result 
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protocol import Uses
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task import perform as _task
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import (
     Booking,
@@ -88,10 +92,14 @@ class Store:
     def info(self, path: str) -> object | None:
         return types.SimpleNamespace(uuid="u") if os.path.exists(path) else None
 
-    def delete(self, path: str) -> None:
-        shutil.rmtree(path)
+    def discard(self, path: str) -> bool:
+        found = os.path.exists(path)
+        if found:
+            shutil.rmtree(path)
+        return found
 
-    def snapshot(self, source: str, path: str, *, read_only: bool = False) -> None:
+    def fork(self, source: str, path: str, uses: Uses, _reader: int | None = None) -> None:
+        assert uses.disks == {"disk.img": "raw"}
         shutil.copytree(source, path)
 
 
@@ -108,6 +116,7 @@ class Site:
             tftp=str(root / "tftp"),
             state=str(root / "state"),
             runtime=str(root / "run"),
+            bridge="br1",
             report=self.lines.append,
         )
         self.place = root / "machines" / "default" / "m1"
@@ -163,7 +172,7 @@ class Site:
         build = self.root / "tftp" / "build"
         assert not build.exists() or list(build.iterdir()) == []
         assert self.host.leases.records() == {}
-        assert not task_lock(self.host, self.machine, "look").held()
+        assert is_free(self.host, self.machine)
 
 
 @pytest.fixture
@@ -420,11 +429,23 @@ def test_a_machine_without_an_address_is_no_fault_of_the_host(site: Site, mac: s
 
 def test_a_machine_that_somebody_uses(site: Site) -> None:
     with (
-        task_lock(site.host, site.machine, "perform another"),
+        task_lock(site.host, site.machine, "perform another", site.running),
         pytest.raises(LockError, match=r"perform hello/1\.0 on machine m1"),
     ):
         site.perform()
     assert site.entry().state == "running"
+
+
+def test_a_machine_that_somebody_uses_is_for_others_too_in_segments(
+    site: Site, converse: t.Any
+) -> None:
+    with task_lock(site.host, site.machine, "perform another", site.running):
+        assert not is_free(site.host, site.machine)
+        object.__setattr__(site.host, "bridge", None)
+        assert is_free(site.host, site.machine)
+        converse(worker(result()))
+        assert site.perform().culprit == "none"
+    site.assert_clean()
 
 
 def test_a_boot_begins_with_a_fresh_snapshot(site: Site, converse: t.Any) -> None:
