@@ -104,7 +104,7 @@ def test_what_a_machine_says_goes_to_its_logs_and_to_who_listens(site: Site) -> 
         lambda: site.guest.gets_on.send(b"st\n"),
     )
     assert site.serve(*steps) == "done"
-    assert (site.root / "console.log").read_bytes() == b"booting\r\nlogin: "
+    assert (site.root / "console.log").read_bytes() == b"booting\nlogin: "
     assert site.lines == ["update", "test"]
     assert site.boot.last_words() == "login:"
 
