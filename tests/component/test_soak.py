@@ -68,6 +68,7 @@ class Moody(wire.Controller):
         self.random = random.Random(seed)
         self.share = share
         self.spoiled: collections.Counter[str] = collections.Counter()
+        self.exchanges = 0
         self.asked = 0
         self.generous = True
         # Sessions whose result was answered with something that says yes and is none.
@@ -77,6 +78,7 @@ class Moody(wire.Controller):
 
     def take_fault(self, kind: str) -> wire.Fault | None:
         with self._lock:
+            self.exchanges += 1
             if kind == "task":
                 self.asked += 1
                 if self.generous and not any(task.name.startswith("hello") for task in self.tasks):
@@ -164,8 +166,12 @@ def add_artifacts(host: BuildHost, moody: Moody, number: int, choice: random.Ran
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """What the agent has used so far: forks, lines, CPU seconds; and holds: KiB, descriptors."""
+    """What the agent has used so far: forks, lines, CPU seconds; and holds: KiB, descriptors.
 
+    It has done so for so many exchanges with controllers.
+    """
+
+    exchanges: int
     forks: int
     lines: int
     cpu: float
@@ -198,13 +204,14 @@ class Soak:
             "PYTHONPATH": str(self.folder),
         }
 
-    def sample(self, agent: RunningAgent) -> Sample:
+    def sample(self, agent: RunningAgent, *controllers: Moody) -> Sample:
         proc = Path("/proc", str(agent.process.pid))
         times = proc.joinpath("stat").read_text().rpartition(")")[2].split()[11:15]
         fields = dict(
             line.split(":", 1) for line in proc.joinpath("status").read_text().splitlines()
         )
         return Sample(
+            sum(each.exchanges for each in controllers),
             self.forks.stat().st_size,
             len(agent.lines),
             sum(map(int, times)) / os.sysconf("SC_CLK_TCK"),
@@ -212,10 +219,12 @@ class Soak:
             len(list(proc.joinpath("fd").iterdir())),
         )
 
-    def run(self, agent: RunningAgent, moody: Moody, leave: t.Callable[[], None]) -> None:
+    def run(
+        self, agent: RunningAgent, moody: Moody, leaving: Moody, leave: t.Callable[[], None]
+    ) -> None:
         """Let it all happen: a part at a time, the clock stepped in three of them."""
         steps = {2: "+5h", 5: "-5h", 7: "+0"}
-        self.samples.append(self.sample(agent))
+        self.samples.append(self.sample(agent, moody, leaving))
         number = 0
         for part in range(PARTS):
             if part in steps:
@@ -227,12 +236,13 @@ class Soak:
                 number += 1
                 add_artifacts(self.host, moody, number, self.choice)
                 time.sleep(min(2.0, self.seconds / PARTS / 3))
-            self.samples.append(self.sample(agent))
+            self.samples.append(self.sample(agent, moody, leaving))
 
-    def parts(self, name: str) -> list[float]:
-        """How much of `name` was used in each part."""
-        values = [getattr(sample, name) for sample in self.samples]
-        return [later - former for former, later in itertools.pairwise(values)]
+    def cost(self, name: str, begin: int, end: int) -> float:
+        """How much of `name` an exchange has taken, from one sample to another."""
+        first, last = self.samples[begin], self.samples[end]
+        spent: float = getattr(last, name) - getattr(first, name)
+        return spent / max(1, last.exchanges - first.exchanges)
 
 
 @pytest.fixture
@@ -281,10 +291,9 @@ def test_nothing_grows_and_no_result_is_lost(
                 environment={**engine(host.root), **soak.environment()},
             ) as agent:
                 agent.says("cannot delete the left-over snapshot")
-                soak.run(agent, moody, leave)
+                soak.run(agent, moody, leaving, leave)
                 moody.share = 0.0
                 moody.generous = False
-                ended = soak.sample(agent)
                 until(lambda: not journal(host).queue(), "the queue is empty", 700 + seconds / 10)
                 moody.tasks.append(make_task(name="last", machine="m1"))
                 until(
@@ -295,7 +304,7 @@ def test_nothing_grows_and_no_result_is_lost(
         finally:
             if not left.is_set():
                 leaving.__exit__()
-    print(f"\n{dict(moody.spoiled)}\n{soak.samples}\n{ended}")
+    print(f"\n{dict(moody.spoiled)}\n{soak.samples}")
 
     rows = journal(host).latest(100_000)
     noted = [entry for row in rows if (entry := journal(host).get(row.id))]
@@ -322,11 +331,11 @@ def test_nothing_grows_and_no_result_is_lost(
     hurried = [gap for gap in gaps if gap < 0.9]
     assert len(gaps) > 5
     assert len(hurried) <= moody.spoiled["result large"] + leaving.spoiled["result large"]
-    # No part took much more than the one before: what is retried is retried at its time.
-    for name, least in (("forks", 10), ("lines", 20), ("cpu", 1.0)):
-        parts = soak.parts(name)
-        usual = sorted(parts[:3])[1]
-        assert max(parts) <= 2 * usual + least, (name, parts)
+    # How much is done depends on how busy the machine is; what it takes does not.
+    half = PARTS // 2
+    for name in ("forks", "lines", "cpu"):
+        early, late = soak.cost(name, 0, half), soak.cost(name, half, PARTS)
+        assert late <= 2.5 * early, (name, early, late)
     assert soak.samples[-1].descriptors <= soak.samples[1].descriptors + 4
     assert soak.samples[-1].memory <= soak.samples[1].memory + 8192
     leftovers = [line for line in agent.lines if "left-over snapshot" in line]

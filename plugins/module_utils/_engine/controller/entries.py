@@ -148,10 +148,15 @@ def _integer(value: t.Any) -> int:
 
 
 def _number(value: t.Any) -> float:
-    # Neither infinity, nor what is no number, nor an integer that no float can hold.
-    if type(value) not in (int, float) or not abs(value) < 1e300:
+    if type(value) not in (int, float):
         raise OddValueError("not a number")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise OddValueError("not a number that can be held") from error
+    if not math.isfinite(number):
+        raise OddValueError("not a number")
+    return number
 
 
 def _state(value: t.Any) -> str:
