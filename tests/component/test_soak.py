@@ -61,7 +61,7 @@ HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 
 
 class Moody(wire.Controller):
-    """Spoils a share of the exchanges; gives a new task to whoever asks, up to some."""
+    """Spoils a share of the exchanges; has a new task for whoever asks, while it is generous."""
 
     def __init__(self, seed: int, share: float, **options: t.Any) -> None:
         super().__init__(**options)
