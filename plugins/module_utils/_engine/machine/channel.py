@@ -53,8 +53,8 @@ class Channel:
         except OSError:
             return False
         if self._left > 0:
-            kept = data[: self._left].translate(_HARMLESS, b"\r")
-            self._left -= min(len(data), self._left)
+            kept = data.translate(_HARMLESS, b"\r")[: self._left]
+            self._left -= len(kept)
             if self._left == 0:
                 kept += f"\n[cut here: {_LIMIT} bytes are kept]\n".encode()
             # These logs are a courtesy: a full disk must not end a task.

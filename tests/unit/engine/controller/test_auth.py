@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import shutil
 import subprocess
 import typing as t
 from pathlib import Path
@@ -26,8 +25,6 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchang
 )
 
 CHALLENGE = "0123456789abcdef" * 4
-
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
 
 
 def run(args: t.Sequence[str], *, data: str | None = None) -> tuple[int, str, str]:
@@ -70,13 +67,11 @@ def fake(path: Path, answer: t.Any, signature: bytes | None = None) -> Key:
     return Key(run, str(path), "/x/openssl", ("-engine", "token"))
 
 
-@needs_openssl
 def test_the_fingerprint_is_that_of_the_public_key(rsa: Path) -> None:
     der = openssl("pkey", "-in", str(rsa), "-pubout", "-outform", "DER")
     assert Key(run, str(rsa)).fingerprint() == hashlib.sha256(der).hexdigest()
 
 
-@needs_openssl
 def test_the_answer_is_the_challenge_itself_signed(rsa: Path, tmp_path: Path) -> None:
     response = TaskResponse("s", challenge=CHALLENGE)
     answer = Identity("host", Key(run, str(rsa))).answer(response)
@@ -88,7 +83,6 @@ def test_the_answer_is_the_challenge_itself_signed(rsa: Path, tmp_path: Path) ->
     assert openssl("pkeyutl", *words) == CHALLENGE.encode()
 
 
-@needs_openssl
 @pytest.mark.parametrize(
     "content",
     [b"", b"garbage\n", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"],
@@ -101,7 +95,6 @@ def test_a_file_that_is_no_key(path: Path, content: bytes) -> None:
             use()
 
 
-@needs_openssl
 def test_a_passphrase_is_nobodys_to_be_asked_for(rsa: Path, path: Path) -> None:
     words = ("-in", str(rsa), "-aes256", "-passout", "pass:secret", "-out", str(path))
     openssl("pkey", *words)

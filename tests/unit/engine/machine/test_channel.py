@@ -57,6 +57,6 @@ def test_lines(tmp_path: Path, pieces: list[bytes], lines: list[str], last: str 
 
 def test_what_is_kept_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_channel, "_LIMIT", 100)
-    channel, _told, kept = heard(tmp_path, [b"x\n" * 75, b"the last\n"])
+    channel, _told, kept = heard(tmp_path, [b"x\r\n" * 75, b"the last\n"])
     assert kept == b"x\n" * 50 + b"\n[cut here: 100 bytes are kept]\n"
     assert channel.last == "the last"
