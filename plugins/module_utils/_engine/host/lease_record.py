@@ -91,7 +91,7 @@ def read_record(path: str) -> tuple[dict[str, t.Any], str]:
     damage = ""
     for line in data.split(b"\n"):
         with contextlib.suppress(ValueError, RecursionError):
-            facts = json.loads(line)
+            facts = json.loads(line.decode())
             if isinstance(facts, dict):
                 record.update(facts)
             else:

@@ -39,7 +39,7 @@ def read_suspended(folder: str, machines: str, suffix: str) -> dict[str, t.Any]:
     with open(os.path.join(folder, "record.json"), "rb") as file:
         data = file.read(_LARGEST + 1)
     try:
-        record = json.loads(data) if len(data) <= _LARGEST else None
+        record = json.loads(data.decode()) if len(data) <= _LARGEST else None
     except (ValueError, RecursionError) as error:
         raise RecordError("it is not JSON") from error
     fields = _object(record, "it")

@@ -204,7 +204,7 @@ def _read(directory: str) -> dict[str, t.Any]:
     path = os.path.join(directory, _FACTS)
     try:
         with open(path, "rb") as file:
-            facts = json.loads(file.read(_LARGEST_FACTS))
+            facts = json.loads(file.read(_LARGEST_FACTS).decode())
     except FileNotFoundError as error:
         raise TemplateError("nothing has been saved for it") from error
     except OSError as error:

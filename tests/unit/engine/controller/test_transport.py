@@ -62,7 +62,11 @@ class Raw:
 
     def _serve(self) -> None:
         for each in self.answers:
-            connection, _address = self._server.accept()
+            try:
+                connection, _address = self._server.accept()
+            except OSError:
+                # Closed: there is no further request.
+                return
             with connection:
                 connection.settimeout(5)
                 data = b""

@@ -121,7 +121,7 @@ class Qmp:
                 raise QmpError("QEMU's monitor sent a message without end")
         line, _dummy, self._buffer = self._buffer.partition(b"\n")
         try:
-            message = json.loads(line)
+            message = json.loads(line.decode())
         except (ValueError, RecursionError) as error:
             raise QmpError(f"QEMU's monitor sent no JSON: {line[:80]!r}") from error
         if not isinstance(message, dict):
