@@ -128,8 +128,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **_argspec.HOST,
-            "runtime_dir": {"type": "path", "default": "/run/bbot-agent"},
-            "log_dir": {"type": "path", "default": "/var/log/bbot-agent"},
+            "runtime_dir": _argspec.VM["runtime_dir"],
+            "log_dir": _argspec.VM["log_dir"],
             "log_age": {"type": "int", "default": 0},
             "suspend_max": {"type": "int"},
             "suspend_age": {"type": "int"},

@@ -20,6 +20,7 @@ from ..controller.artifacts import UPLOAD_LIMIT
 from ..controller.priority import ControllerUrl
 from ..errors import EngineError
 from ..formats.version import StandardVersion
+from ..host.scope import own_scope
 from ..machine.toolchain import check_toolchain_name
 from ..network.egress import check_address, check_network
 from ..records.values import check_trust
@@ -27,6 +28,8 @@ from ..release import VERSION
 from ..storage.choose import KINDS
 
 _HOUR = 3600.0
+# Where things are for who runs this.
+_OWN = own_scope()
 
 Converter = t.Callable[[str], t.Any]
 
@@ -190,7 +193,7 @@ class Settings:
         metadata=_option("how guests run", _MACHINES, None, choices=("auto", "kvm", "tcg")),
     )
     machines: str = dataclasses.field(
-        default="/build/machines", metadata=_option("the machines", _MACHINES, "DIR")
+        default=_OWN.machines, metadata=_option("the machines", _MACHINES, "DIR")
     )
     storage: str = dataclasses.field(
         default="auto",
@@ -203,17 +206,17 @@ class Settings:
         ),
     )
     tftp: str = dataclasses.field(
-        default="/build/tftp", metadata=_option("what guests fetch and upload", _MACHINES, "DIR")
+        default=_OWN.tftp, metadata=_option("what guests fetch and upload", _MACHINES, "DIR")
     )
     state_dir: str = dataclasses.field(
-        default="/var/lib/bbot-agent",
+        default=_OWN.state,
         metadata=_option("locks, leases, the journal, suspended machines", _MACHINES, "DIR"),
     )
     runtime_dir: str = dataclasses.field(
-        default="/run/bbot-agent", metadata=_option("running machines' sockets", _MACHINES, "DIR")
+        default=_OWN.runtime, metadata=_option("running machines' sockets", _MACHINES, "DIR")
     )
     log_dir: str = dataclasses.field(
-        default="/var/log/bbot-agent", metadata=_option("a folder for each task", _MACHINES, "DIR")
+        default=_OWN.logs, metadata=_option("a folder for each task", _MACHINES, "DIR")
     )
     bridge: str | None = dataclasses.field(
         default=None,
@@ -254,7 +257,7 @@ class Settings:
         ),
     )
     user: str = dataclasses.field(
-        default="bbot", metadata=_option("whom QEMU runs as", _MACHINES, "NAME")
+        default=_OWN.user, metadata=_option("whom QEMU runs as", _MACHINES, "NAME")
     )
     tftp_port: int = dataclasses.field(
         default=0,

@@ -19,6 +19,7 @@ from ..linux.process import Runner
 from ..network.egress import Egress
 from ..storage.protocol import Storage
 from .locks import Leases, Lock
+from .scope import SYSTEM
 
 
 class HostError(EngineError):
@@ -42,10 +43,10 @@ class Host:
 
     run: Runner
     storage: Storage
-    machines: str = "/build/machines"
-    tftp: str = "/build/tftp"
-    state: str = "/var/lib/bbot-agent"
-    runtime: str = "/run/bbot-agent"
+    machines: str = SYSTEM.machines
+    tftp: str = SYSTEM.tftp
+    state: str = SYSTEM.state
+    runtime: str = SYSTEM.runtime
     bridge: str | None = None
     egress: Egress | None = None
     user: str | None = None

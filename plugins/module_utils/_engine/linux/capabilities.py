@@ -25,14 +25,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def become(account: pwd.struct_passwd, kept: t.Collection[int] = ()) -> None:
     """Be `account`, with the capabilities `kept` and no others, in programs too. Raises OSError.
 
-    Only root can; anybody else stays who it is.
+    Only root becomes another; anybody else has capabilities in a user namespace of its own, and
+    keeps these of them.
     """
-    if os.geteuid() != 0 or account.pw_uid == 0:
-        return
-    _check(_libc.prctl(_PR_SET_KEEPCAPS, int(bool(kept)), 0, 0, 0))
-    os.initgroups(account.pw_name, account.pw_gid)
-    os.setgid(account.pw_gid)
-    os.setuid(account.pw_uid)
+    if os.geteuid() == 0:
+        if account.pw_uid == 0:
+            return
+        _check(_libc.prctl(_PR_SET_KEEPCAPS, int(bool(kept)), 0, 0, 0))
+        os.initgroups(account.pw_name, account.pw_gid)
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
     if kept:
         mask = sum(1 << each for each in kept)
         header = struct.pack("=Ii", _VERSION, 0)

@@ -50,7 +50,9 @@ def arguments(
 
 
 def _account() -> pwd.struct_passwd:
-    """Return whom dnsmasq is to be."""
+    """Return whom dnsmasq is to be: who is not root cannot have it be another."""
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid())
     for name in _USERS:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)

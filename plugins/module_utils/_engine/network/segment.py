@@ -20,7 +20,7 @@ import os
 import socket
 import typing as t
 
-from ..linux.netns import current_network, unshare_network
+from ..linux.netns import current_network, unshare_network, why_not
 from ..linux.process import Runner
 from ..linux.rtnetlink import Rtnetlink
 from ..linux.spawn import SpawnError, hand_over
@@ -48,8 +48,9 @@ _PATIENCE = 20.0
 # What to do about it, by the step that failed.
 _UNSHARE, _TAP_STEP = "make a network namespace", "make the guest's tap"
 _WAYS_OUT = {
-    _UNSHARE: "run as root, or let the container have CAP_SYS_ADMIN",
-    _TAP_STEP: "load the module tun, and let a container have the device /dev/net/tun",
+    _UNSHARE: "let the container have CAP_SYS_ADMIN, or its users have user namespaces",
+    _TAP_STEP: "load the module tun, let a container have the device /dev/net/tun, and let who is "
+    "not root open it (chmod 666 /dev/net/tun)",
 }
 
 
@@ -59,8 +60,11 @@ def _step(name: str) -> t.Iterator[None]:
     try:
         yield
     except OSError as error:
-        way_out = f"; {_WAYS_OUT[name]}" if name in _WAYS_OUT else ""
-        raise NetworkError(f"cannot {name}: {error.strerror or error}{way_out}") from error
+        way_out = _WAYS_OUT.get(name, "")
+        if os.geteuid() != 0:
+            way_out = why_not() or way_out
+        words = f"cannot {name}: {error.strerror or error}"
+        raise NetworkError(f"{words}; {way_out}" if way_out else words) from error
 
 
 def _build(egress: Egress | None, run: Runner) -> list[int]:

@@ -59,8 +59,15 @@ def test_without_the_right_to_make_a_namespace(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(_segment, "unshare_network", raising(errno.EPERM))
     assert refusal() == (
         "cannot make the guest a network of its own: cannot make a network namespace: Operation "
-        "not permitted; run as root, or let the container have CAP_SYS_ADMIN"
+        "not permitted; let the container have CAP_SYS_ADMIN, or its users have user namespaces"
     )
+
+
+def test_without_namespaces_for_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_segment, "unshare_network", raising(errno.EPERM))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(_segment, "why_not", lambda: "a switch is 0; switch it on")
+    assert refusal().endswith("Operation not permitted; a switch is 0; switch it on")
 
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.ENODEV, errno.EPERM, errno.EBUSY])
@@ -69,8 +76,8 @@ def test_without_taps(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(_segment, "make_tap", raising(number))
     assert refusal() == (
         "cannot make the guest a network of its own: cannot make the guest's tap: "
-        f"{os.strerror(number)}; load the module tun, and let a container have the device "
-        "/dev/net/tun"
+        f"{os.strerror(number)}; load the module tun, let a container have the device "
+        "/dev/net/tun, and let who is not root open it (chmod 666 /dev/net/tun)"
     )
 
 
