@@ -89,7 +89,7 @@ class Boot:
                 wake.append(due)
             for key, _dummy in self._selector.select(max(0.0, min(wake) - now)):
                 self._take(key)
-            self._server.poll()
+            self._server.attend()
         return "done"
 
     def _take(self, key: selectors.SelectorKey) -> None:
@@ -98,7 +98,7 @@ class Boot:
         elif key.data is self.vm.monitor:
             more = self.vm.listen()
         else:
-            if self._dnsmasq is not None:
+            if key.data is self._dnsmasq:
                 self._dnsmasq.check()
             return
         if not more:

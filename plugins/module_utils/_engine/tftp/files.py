@@ -287,6 +287,10 @@ class Blocks:
             self._buffer[start + HEADER.size : start + self.stride]
             for start in range(0, slots * self.stride, self.stride)
         ]
+        self._wholes = [
+            self._buffer[start : start + self.stride]
+            for start in range(0, slots * self.stride, self.stride)
+        ]
         self._first = self._end = 1
         self._tail = 0
 
@@ -310,6 +314,12 @@ class Blocks:
         if stop - 1 == self.last:
             high -= self._block - self._tail
         return self._buffer[low:high], stop - first
+
+    def whole(self, number: int) -> memoryview | None:
+        """The packet of one block, if it is at hand and not the last one; else packets() has it."""
+        if self._first <= number < self._end and number != self.last:
+            return self._wholes[number - self._first]
+        return None
 
     def payload(self, count: int) -> int:
         """How many bytes the first ``count`` blocks carry, all of which have been loaded."""
@@ -342,6 +352,8 @@ class Blocks:
             os.close(self._descriptor)
             self._descriptor = -1
             self._slots.clear()
+            self._wholes.clear()
+            self._end = self._first
             self._buffer = memoryview(b"")
 
 

@@ -30,6 +30,7 @@ from .packets import (
     ACK,
     DATA,
     FULL,
+    HEADER,
     LARGEST_BLOCK,
     OACK,
     RRQ,
@@ -61,6 +62,8 @@ _STRAY_ERRORS_PER_SECOND = 10
 # A request that is repeated while its transfer gets on is an echo. Where nothing has happened
 # for so long, in seconds, the client was reset and means it.
 _RESET = 1.0
+# For so many seconds a transfer that gets on is stayed with, before anything else is looked at.
+_SPELL = 0.02
 
 
 @dataclass(frozen=True)
@@ -293,8 +296,8 @@ class Server:
     def serve(self, timeout: float, until: t.Callable[[], bool] | None = None) -> bool:
         """Run for at most ``timeout`` seconds, or until ``until()`` is true: it then is true.
 
-        ``until`` is asked after each datagram, so it should be cheap. What is under way when
-        time is up stays so.
+        ``until`` is asked after each transfer and many times a second, so it should be cheap. What
+        is under way when time is up stays so.
         """
         now = time.monotonic()
         end = now + timeout
@@ -307,7 +310,7 @@ class Server:
             if self._closed:
                 return False
             if self._running and min(end, self._due) > now + RECEIVE_TIMEOUT:
-                now = self._serve_next()
+                now = self._attend(min(end, now + _SPELL))
             else:
                 left = min(end, self._due) - now
                 # Rounded up: waking a moment too early would mean to spin for that moment.
@@ -317,21 +320,57 @@ class Server:
             if now >= end:
                 return until is not None and until()
 
-    def _serve_next(self) -> float:
-        """Wait for a datagram, for RECEIVE_TIMEOUT at most, and handle it; the time afterwards.
+    def _attend(self, end: float) -> float:
+        """Handle what comes, until ``end`` or a transfer ends, or it pauses; the time afterwards.
 
-        For a transfer that waits for one answer after the other: asking first whether there
-        is something to receive would cost it a quarter of its speed.
+        For transfers that wait for one answer after the other: asking first whether there is
+        something to receive would cost them a quarter of their speed.
         """
-        try:
-            size, peer = self._wire.raw.recvfrom_into(self._buffer)
-        except OSError:
-            now = time.monotonic()
-        else:
-            self._take(size, peer, now := time.monotonic())
-        if now >= self._due:
-            self._handle_due(now)
-        return now
+        receive, buffer, running = self._wire.raw.recvfrom_into, self._buffer, self._running
+        lone = self._lone_sender()
+        while True:
+            try:
+                size, peer = receive(buffer)
+            except OSError:  # RECEIVE_TIMEOUT has passed, or it was closed
+                now = time.monotonic()
+                end = now
+            else:
+                now = time.monotonic()
+                if (
+                    lone is None
+                    or size != HEADER.size
+                    or peer != lone[1].peer
+                    or not self._step(*lone, now)
+                ):
+                    self._take(size, peer, now)
+            if now >= self._due:
+                self._handle_due(now)
+            if now >= end or self._running != running:
+                return now
+
+    def _lone_sender(self) -> tuple[_Job, Sender] | None:
+        """The download under way, if there is nothing else."""
+        if self._running != 1:
+            return None
+        (job,) = self._under_way()
+        return (job, job.transfer) if isinstance(job.transfer, Sender) else None
+
+    def _step(self, job: _Job, sender: Sender, now: float) -> bool:
+        """Answer the ACK in the buffer, if a lone download waits for that; whether it does."""
+        opcode, number = HEADER.unpack_from(self._buffer)
+        if opcode != ACK or now >= job.report_at or not self._packets.take(now):
+            return False
+        if not sender.step(number, now):
+            return False
+        self._due = sender.due
+        return True
+
+    def attend(self) -> None:
+        """Do as poll() does, and stay with a transfer that gets on, for some 20 ms at most."""
+        self.poll()
+        now = time.monotonic()
+        if self._running and self._due > now + RECEIVE_TIMEOUT:
+            self._attend(now + _SPELL)
 
     def poll(self) -> None:
         """Handle what has come in and what is due. Never blocks, and bounded in its work."""

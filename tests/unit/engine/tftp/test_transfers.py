@@ -398,3 +398,38 @@ def test_the_timer_is_not_hurried_by_a_peer_that_is_silent():
     assert waits == [0.04] * 5 + [0.08, 0.16, 0.32, 0.64, 1.28, 2.0, 2.0]
     timer.answered()
     assert timer.interval == 0.04
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    terms=st.builds(
+        Terms, block=st.just(8), window=st.sampled_from([1, 1, 3]), rollover=st.sampled_from([0, 1])
+    ),
+    size=st.integers(0, 100),
+    opening=st.sampled_from([None, OPENING]),
+    answers=st.lists(st.sampled_from(["next", "next", "next", "again", "wild", "silence"])),
+)
+def test_the_short_way_does_what_the_long_one_does(
+    terms: Terms, size: int, opening: bytes | None, answers: list[str]
+) -> None:
+    content = bytes(range(size))
+    quick, quick_sent = sender_of(content, terms, opening)
+    plain, plain_sent = sender_of(content, terms, opening)
+    quick.start(0.0)
+    plain.start(0.0)
+    now, acked = 0.0, 0 if opening else 1
+    for answer in answers:
+        now += 0.001
+        if answer == "silence":
+            now += 3.0
+            for transfer in (quick, plain):
+                if transfer.state == "running":
+                    transfer.expire(now)
+        else:
+            number = {"next": acked, "again": max(0, acked - 1), "wild": acked + 7}[answer]
+            if quick.state != "running" or not quick.step(number, now):
+                hear(quick, now, build_ack(number))
+            hear(plain, now, build_ack(number))
+            acked += answer == "next"
+        assert quick_sent.sent == plain_sent.sent
+        assert (quick.state, quick.bytes) == (plain.state, plain.bytes)
