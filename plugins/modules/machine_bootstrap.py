@@ -56,7 +56,9 @@ options:
     type: int
     default: 2
   lock_timeout:
-    description: For how many seconds to wait while somebody else bootstraps the same machine.
+    description:
+      - For how many seconds to wait while somebody else bootstraps the same machine, and in line where other machines
+        have the host's memory.
     type: int
     default: 3600
   fake:

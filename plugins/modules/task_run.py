@@ -90,9 +90,11 @@ options:
     type: int
     default: 268435456
   lock_timeout:
-    description: For how many seconds to wait while somebody else performs a task on the machine, with O(bridge).
+    description:
+      - For how many seconds to wait in line where other machines have the host's memory, or, with O(bridge), somebody
+        else performs a task on the machine.
     type: int
-    default: 0
+    default: 3600
   fail_on:
     description:
       - The least status with which the module fails. The result is returned all the same.
@@ -506,7 +508,7 @@ def main() -> None:
             "timeout": {"type": "int", "default": 1800},
             "retries": {"type": "int", "default": 2},
             "upload_limit": {"type": "int", "default": 268435456},
-            "lock_timeout": {"type": "int", "default": 0},
+            "lock_timeout": {"type": "int", "default": 3600},
             "fail_on": {
                 "type": "str",
                 "choices": ["warning", "error", "abort", "abnormal", "never"],

@@ -29,6 +29,7 @@ from ..host.bounded_file import BoundedFile
 from ..host.diagnostics import Diagnostics
 from ..host.host import Host, HostError
 from ..host.locks import LockError
+from ..host.room import NoRoom, objection
 from ..linux.private import make_private
 from ..linux.process import Runner
 from ..machine import bootstrap as _bootstrap
@@ -164,7 +165,10 @@ class Duties:
 
     def free(self, machine: Machine) -> bool:
         """Whether a task could begin on ``machine`` now."""
-        return is_free(self.host, machine)
+        if machine.bootstrapped is None or not is_free(self.host, machine):
+            return False
+        running = self._running(lambda: True, self.host)
+        return not objection(self.host, running.ram_of(machine.bootstrapped.machine))
 
     @property
     def shares_machines(self) -> bool:
@@ -220,7 +224,7 @@ class Duties:
                 logs,
                 fake=settings.fake_bootstrap,
             )
-        except LockError as error:
+        except (LockError, NoRoom) as error:
             return Bootstrapped(sentence(error), busy=True)
         except Exception as error:
             return Bootstrapped(sentence(error), logs=logs)

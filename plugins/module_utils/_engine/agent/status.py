@@ -94,6 +94,7 @@ def _running(record: t.Mapping[str, t.Any], entry: Row | None) -> dict[str, t.An
         "task": record.get("task"),
         "machine": record.get("machine"),
         "phase": record.get("phase"),
+        "waits": record.get("waits"),
         "since": record.get("since"),
         "pid": record.get("pid"),
         "logs": record.get("logs"),
@@ -136,8 +137,8 @@ def render(status: t.Mapping[str, t.Any]) -> str:
             for m in status["machines"]
         ]),
         _table("running", ("number", "task", "machine", "phase", "since"), [
-            (r["id"] or "", r["task"] or r["what"], r["machine"], r["phase"] or "",
-             _ago(r["since"]))
+            (r["id"] or "", r["task"] or r["what"], r["machine"],
+             f"wait: {r['waits']}" if r["waits"] else r["phase"] or "", _ago(r["since"]))
             for r in status["running"]
         ]),
         _table("results to be delivered", ("number", "task", "status", "attempts", "why"), [

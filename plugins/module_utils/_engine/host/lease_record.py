@@ -71,6 +71,9 @@ _KINDS: dict[str, t.Callable[[t.Any], bool]] = {
     "instance_max": _is_count,
     "version": is_text,
     "failed": _is_failures,
+    "ram": _is_count,
+    "line": is_time,
+    "waits": is_text,
 }
 
 

@@ -238,6 +238,14 @@ class Leases:
                 found[os.path.basename(path).removesuffix(".lease")] = record
         return found
 
+    def living(self) -> dict[str, dict[str, t.Any]]:
+        """Id and record of every lease whose owner lives."""
+        return {
+            name: record
+            for name, record in self.records().items()
+            if Lock(os.path.join(self.directory, f"{name}.lease"), "look at it").held()
+        }
+
     def stale(self) -> t.Iterator[Lease]:
         """Take over, one by one, the leases whose owner is dead.
 

@@ -54,8 +54,8 @@ class Running:
     """How machines are run: what they get, and who is told and asked meanwhile.
 
     ``ram`` is in KiB, ``hold`` in seconds; see Talk for ``alive``, ``progress``
-    and ``port``. ``patience`` is for how many seconds to wait for a machine on which
-    somebody else performs a task. ``park`` suspends machines that failed softly.
+    and ``port``. ``patience`` is for how many seconds to wait for room, or on a bridge for a
+    machine on which somebody else performs a task. ``park`` suspends machines that failed softly.
     ``warm`` are the machines, by name or pattern, that tasks resume from a saved state
     instead of booting them.
     """
@@ -93,15 +93,19 @@ class Running:
 
     def hardware(self, manifest: MachineManifest, toolchain: str, path: str, mac: str) -> Hardware:
         """The hardware of the machine ``manifest`` in ``path``, within its own RAM bounds."""
-        ram = max(self.ram, manifest.ram_minimum or 0)
         return Hardware(
             name=f"{manifest.name}-{toolchain}",
             directory=path,
             mac=mac,
             options=manifest.option_words if manifest.options is not None else None,
             cpu=self.cpu,
-            ram=min(ram, manifest.ram_maximum or ram),
+            ram=self.ram_of(manifest),
         )
+
+    def ram_of(self, manifest: MachineManifest) -> int:
+        """What the machine ``manifest`` has, in KiB, within its own bounds."""
+        ram = max(self.ram, manifest.ram_minimum or 0)
+        return min(ram, manifest.ram_maximum or ram)
 
 
 def bootstrap(
@@ -164,6 +168,8 @@ def bootstrap(
         park=running.parking(host, lease, f"bootstrap of {manifest.name}", logs),
         alive=running.alive,
         progress=running.progress,
+        ram=running.ram_of(manifest),
+        patience=running.patience,
     )
     failure = converse(host, lease, running.accelerator, talk, phases)
     return failure if failure is not None else bootstrapped(mac, found[0])

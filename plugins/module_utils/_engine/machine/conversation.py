@@ -27,6 +27,7 @@ from ..host.guest_lines import GuestLines, Refusals, cut
 from ..host.host import Host
 from ..host.locks import Lease
 from ..host.phases import Phases
+from ..host.room import NoRoom, claim
 from ..tftp.packets import parse_request
 from ..tftp.server import Event, HeldRequest, Limits
 from ..vm.accelerator import Accelerator
@@ -99,7 +100,8 @@ class Talk:
     the outcome is still wanted. ``park`` suspends a machine that failed softly to
     disk, for inspection; without it ``hold`` is for how many seconds to keep it
     suspended in memory. ``resume`` makes a clone to resume instead of booting, or
-    raises TemplateError; ``started`` is told how the machine came up.
+    raises TemplateError; ``started`` is told how the machine came up. ``ram`` is what the machine
+    has, in KiB, and ``patience`` for how many seconds to wait for room for that.
     """
 
     what: str
@@ -119,6 +121,8 @@ class Talk:
     progress: t.Callable[[str], None] = lambda _line: None
     resume: t.Callable[[], Clone] | None = None
     started: t.Callable[[Start], None] = lambda _start: None
+    ram: int = 0
+    patience: float = 0
 
 
 def converse(
@@ -130,6 +134,11 @@ def converse(
     either way but the directory that ``talk.prepare`` made. Raises VmError,
     NetworkError, CommandError, TftpError, HostError, LockError and Interrupted.
     """
+
+    def wait() -> None:
+        phases.begin("wait")
+
+    claim(host, lease, talk.ram, talk.patience, talk.alive, wait)
     reason = ""
     if talk.resume is not None:
         phases.begin("snapshot")
@@ -294,6 +303,10 @@ def hold_first_request(
     The machine goes down at the end of the with statement. Raises TemplateError if the
     guest does not ask for RESUMED first, and what converse() does.
     """
+    try:
+        claim(host, lease, hardware.ram, 0, alive)
+    except NoRoom as error:
+        raise TemplateError(str(error)) from error
     with contextlib.ExitStack() as stack:
         network = stack.enter_context(contextlib.closing(attach(host, lease, hardware.mac, port)))
         server = stack.enter_context(

@@ -209,6 +209,8 @@ def perform(
             progress=running.progress,
             resume=place.clone if running.starts_warm(machine.name) else None,
             started=starts.append,
+            ram=place.ram,
+            patience=running.patience,
         )
         try:
             failure = converse(host, own, running.accelerator, talk, phases)
@@ -264,6 +266,11 @@ class _Place:
         self._lease = lease
         self._machine = machine
         self._accelerator = running.accelerator
+
+    @property
+    def ram(self) -> int:
+        """What the machine has, in KiB."""
+        return self._hardware.ram
 
     def snapshot(self, _attempt: int) -> Hardware:
         """A fresh snapshot of the machine, to be booted."""

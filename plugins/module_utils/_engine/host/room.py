@@ -1,0 +1,154 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""Memory for machines: whoever runs one claims it first, and waits in line where there is none.
+
+Claims and places in line are in the leases, so they end with their owners.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import typing as t
+
+from ..errors import Interrupted
+from .host import Host, HostError
+from .locks import Lease
+
+_MEMINFO = "/proc/meminfo"
+_CGROUP, _CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"
+# What is left to the host, in KiB: so much, or this share if it is more. QEMU itself takes
+# some 100 MiB beside what its guest has.
+_RESERVE, _SHARE = 512 << 10, 10
+_OVERHEAD = 100 << 10
+_PAUSE = 0.25
+
+
+class NoRoom(HostError):
+    """There is no memory for a machine now; the text says who has it."""
+
+
+def memory() -> int:
+    """Return how much memory machines may have together, in KiB.
+
+    It is that of the host, or less by the limits of the control groups that we are in. Without
+    an end where nobody says.
+    """
+    try:
+        total = _total()
+    except (OSError, ValueError):
+        return sys.maxsize
+    return max(0, total - max(_RESERVE, total // _SHARE))
+
+
+def _total() -> int:
+    """How much there is, in KiB. Raises OSError and ValueError."""
+    with open(_MEMINFO, encoding="ascii") as file:
+        (total,) = (int(line.split()[1]) for line in file if line.startswith("MemTotal:"))
+    group = ""
+    with contextlib.suppress(OSError), open(_CGROUP, encoding="utf-8") as file:
+        # cgroups(7): of version 2 there is one line, without a controller.
+        group = next((line[3:].strip() for line in file if line.startswith("0::")), "")
+    while group:
+        total = min(total, _limit(f"{_CGROUPS}{group}/memory.max"))
+        group = os.path.dirname(group) if group != "/" else ""
+    return total
+
+
+def _limit(path: str) -> int:
+    """What a control group may have, in KiB; without an end if that is not said."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read()) >> 10
+    except (OSError, ValueError):
+        return sys.maxsize
+
+
+class _Others:
+    """The living leases beside our own: what they have claimed, and who of them waits."""
+
+    def __init__(self, host: Host, own: str | None) -> None:
+        records = [record for name, record in host.leases.living().items() if name != own]
+        self.claimed = sum(record.get("ram") or 0 for record in records)
+        self.machines = sum(bool(record.get("ram")) for record in records)
+        self.waiting = [record["line"] for record in records if record.get("line")]
+
+    def objection(self, ram: int, since: float) -> str:
+        """Why nobody who wants `ram` and waits since then can have it now; empty if one can.
+
+        A machine that is alone has what it wants: it would wait for ever.
+        """
+        before = sum(each < since for each in self.waiting)
+        if before:
+            return f"{before} in line before it"
+        room = memory()
+        if self.machines and self.claimed + ram > room:
+            there = f"{self.machines} machine{'s' * (self.machines > 1)}"
+            return (
+                f"{there} of this host {'have' if self.machines > 1 else 'has'} "
+                f"{self.claimed >> 10} MiB of the {room >> 10} MiB for all, and it takes "
+                f"{ram >> 10} MiB"
+            )
+        return ""
+
+
+def objection(host: Host, ram: int) -> str:
+    """Return why a machine with `ram` KiB could not be run now; empty if it could."""
+    return _Others(host, None).objection(ram + _OVERHEAD, time.time())
+
+
+def claim(
+    host: Host,
+    lease: Lease,
+    ram: int,
+    patience: float,
+    alive: t.Callable[[], bool],
+    waiting: t.Callable[[], None] = lambda: None,
+) -> None:
+    """Claim `ram` KiB for the machine of `lease`, which has them until it ends.
+
+    Where there is no room it waits in line for up to `patience` seconds, or until it is not
+    wanted any more by `alive`; `waiting` is told once. Raises NoRoom, Interrupted, LockError and
+    OSError.
+    """
+    if lease.record.get("ram"):
+        # Of an attempt before.
+        return
+    ram += _OVERHEAD
+    since = time.time()
+    until = time.monotonic() + patience
+    told = ""
+    try:
+        while True:
+            with host.lock("room", "look for room for a machine", 30):
+                objection = _Others(host, lease.id).objection(ram, since)
+                if not objection:
+                    lease.note(ram=ram, line=None, waits=None)
+                    return
+                if not told:
+                    lease.note(line=since)
+            if objection != told:
+                if not told:
+                    waiting()
+                told = objection
+                lease.tell(waits=objection)
+                host.report(f"waiting for room: {objection}")
+            if time.monotonic() >= until:
+                raise NoRoom(
+                    f"no room for the machine within {patience:g} s: {objection}; wait longer "
+                    "(lock_timeout), give machines less memory (ram), or end some"
+                )
+            if not alive():
+                raise Interrupted
+            time.sleep(_PAUSE)
+    except BaseException:
+        if told:
+            with contextlib.suppress(OSError):
+                lease.note(line=None, waits=None)
+        raise
