@@ -181,9 +181,10 @@ hosts()
 # Hosts are waited for most of the time: the checks go on beside them, and are printed afterwards.
 checks_and_hosts()
 {
-  local log=$root/.cache/checks.log checks status=0
+  local log=$root/.cache/checks.log status=0
   step "static checks and ansible-test, beside the build hosts"
   (set -e; static; sanity) > "$log" 2>&1 &
+  # Not local: the trap is run outside of this function.
   checks=$!
   trap 'kill "$checks" 2> /dev/null || :' EXIT
   hosts default
