@@ -39,10 +39,8 @@ def archive_root(archive: str, work: str, wanted: list[str], sources: list[str])
 
 def unpack_root(archive: str, root: str) -> None:
     """Lay out what archive_root() has made."""
-    run(
-        ["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*"]
-        + [f"--file={archive}", f"--directory={root}"]
-    )
+    command = ["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*"]
+    run([*command, f"--file={archive}", f"--directory={root}"])
     os.makedirs(os.path.join(root, "dev"), exist_ok=True)
 
 

@@ -34,7 +34,7 @@ APPEND = (
 
 @dataclass(frozen=True)
 class Image:
-    """What is to be built. Sizes in MB; `archive` is the root file system if it is there already."""
+    """What is to be built. Sizes in MB. `archive` has the root file system, if it is there."""
 
     variant: str
     name: str
