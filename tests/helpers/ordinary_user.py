@@ -78,10 +78,15 @@ class User:
             ".venv/bin/ansible-playbook", f"playbooks/{name}.yml", *arguments, **options
         )
 
+    def own(self, path: Path) -> None:
+        """Give the user what we have made, with all that is in it."""
+        owner = f"{self.uid}:{self.gid}"
+        subprocess.run(["chown", "--recursive", "--no-dereference", owner, str(path)], check=True)
+
     def processes(self) -> list[str]:
-        """The programs that run as this user, zombies left out."""
+        """The processes of this user, each its number and its command, zombies left out."""
         found = subprocess.run(
-            ["ps", "-u", str(self.uid), "-o", "stat=,pid=,comm="],
+            ["ps", "-u", str(self.uid), "-o", "stat=,pid=,args="],
             capture_output=True,
             text=True,
             check=False,
@@ -120,8 +125,7 @@ def ordinary_user(name: str) -> t.Iterator[User]:
         os.chown(user.runtime, user.uid, user.gid)
         clone = ["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(user.clone)]
         subprocess.run(clone, check=True)
-        owner = f"{user.uid}:{user.gid}"
-        subprocess.run(["chown", "--recursive", "--no-dereference", owner, user.clone], check=True)
+        user.own(user.clone)
         yield user
     finally:
         _TUN.chmod(mode)
