@@ -52,7 +52,7 @@ options:
     description:
       - What guests reach beside the agent. With V(none) it is nothing, and names are refused at once.
       - With V(nat) they reach the world by the host's address, but neither private networks nor each other. The host
-        must be ready for that, as the role P(bbot.agent.host#role) makes it with its O(bbot.agent.host#role:host_egress).
+        must be ready for that, as the role P(bbot.agent.host#role) makes it with its O(bbot.agent.host#role:main:host_egress).
     type: str
     choices: [none, nat]
     default: none
