@@ -3,11 +3,22 @@
 #
 #   scripts/demo.sh         prepares what is not prepared yet, and builds GNU hello
 #   scripts/demo.sh clean   removes everything that was made, but the Debian packages
+#
+# Run by root, it makes the machine a build host; by anybody else, it makes one of the user's own in the
+# home folder, for which root is needed at most to install packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
-marker=/var/lib/bbot-agent/demo
+if [ "$(id -u)" = 0 ]; then
+  machines=/build/machines
+  marker=/var/lib/bbot-agent/demo
+else
+  machines=${XDG_DATA_HOME:-$HOME/.local/share}/bbot/machines
+  marker=${XDG_STATE_HOME:-$HOME/.local/state}/bbot-agent/demo
+fi
+# What the roles install where they are root's.
+packages=(dnsmasq-base e2fsprogs kmod mmdebstrap openssl python3 python3-requests qemu-system-x86 seabios tar uidmap)
 work=.cache/demo
 export LC_ALL=C.UTF-8
 
@@ -16,8 +27,6 @@ fail()
   echo "demo: $*" >&2
   exit 1
 }
-
-[ "$(id -u)" = 0 ] || fail "run as root: it makes users, networks and virtual machines"
 
 play()
 {
@@ -34,7 +43,7 @@ fingerprint()
 prepared()
 {
   # The folder is empty where a volume is not mounted.
-  [ "$(cat "$marker" 2> /dev/null)" = "$1" ] && [ -n "$(ls /build/machines/default 2> /dev/null)" ]
+  [ "$(cat "$marker" 2> /dev/null)" = "$1" ] && [ -n "$(ls "$machines/default" 2> /dev/null)" ]
 }
 
 # The source package of GNU hello, by a source list of our own: most machines list binaries only.
@@ -43,7 +52,7 @@ fetch_hello()
   [ ! -d "$work/hello" ] || return 0
   local apt=$PWD/$work/apt
   rm -rf "$work"
-  mkdir -p "$apt/lists/partial" "$apt/sources" "$work/download"
+  mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/sources" "$work/download"
   local file target
   for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
     target=$apt/sources/${file##*/}
@@ -57,7 +66,7 @@ fetch_hello()
     esac
   done
   local options=(-o "Dir::State::lists=$apt/lists" -o Dir::Etc::sourcelist=/dev/null
-    -o "Dir::Etc::sourceparts=$apt/sources" -o APT::Sandbox::User=root)
+    -o "Dir::Etc::sourceparts=$apt/sources" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root)
   apt-get "${options[@]}" --quiet=2 update
   (cd "$work/download" && apt-get "${options[@]}" --quiet=2 source --download-only hello > /dev/null)
   dpkg-source --no-check --extract "$work"/download/hello_*.dsc "$work/hello" > /dev/null
@@ -82,12 +91,13 @@ case ${1:-run} in
   *) fail "usage: scripts/demo.sh [clean]" ;;
 esac
 
-if [ -d /build/machines ] && [ ! -e "$marker" ]; then
-  fail "there is a build host here already (/build/machines), which the demo must not touch; see README.md"
+if [ -d "$machines" ] && [ ! -e "$marker" ]; then
+  fail "there is a build host here already ($machines), which the demo must not touch; see README.md"
 fi
 
 SECONDS=0
-install_packages ca-certificates dpkg-dev procps python3-venv xz-utils
+[ "$(id -u)" != 0 ] || packages=()
+install_packages ca-certificates dpkg-dev procps python3-venv xz-utils "${packages[@]}"
 scripts/setup.sh
 fetch_hello
 wanted=$(fingerprint)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced: installs Debian packages that are missing, quietly.
+# Sourced: installs Debian packages that are missing, quietly; tells who is not root how to get them.
 install_packages()
 {
   local missing=() package
@@ -10,7 +10,7 @@ install_packages()
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" != 0 ]; then
-    echo "${0##*/}: run as root, or install: ${missing[*]}" >&2
+    echo "${0##*/}: packages are missing; have root run: apt-get install --no-install-recommends ${missing[*]}" >&2
     return 1
   fi
   echo "installing packages: ${missing[*]}"

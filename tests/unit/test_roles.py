@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,16 @@ def test_role_has_a_readme(role: str) -> None:
     text = (ROLES / role / "README.md").read_text(encoding="utf-8")
     assert text.startswith("# ")
     assert f"bbot.agent.{role}" in text
+
+
+def test_the_demo_knows_what_the_roles_want_of_a_user() -> None:
+    demo = (ROLES.parent / "scripts" / "demo.sh").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"(?m)^packages=\((.*)\)$", demo)
+    image, agent = load("machine_image", "vars/main.yml"), load("agent", "vars/main.yml")
+    wanted = [
+        *load("host", "vars/main.yml")["__host_packages_user"],
+        *image["__machine_image_tools"],
+        *image["__machine_image_tools_user"],
+        *agent["__agent_packages"],
+    ]
+    assert listed.split() == sorted(set(wanted))

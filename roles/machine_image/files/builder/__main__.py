@@ -13,7 +13,9 @@ import sys
 # The folder is copied to hosts as it is: nothing is to appear in it.
 sys.dont_write_bytecode = True
 
+import debian
 import image
+import rootless
 from programs import BuildError
 
 
@@ -28,15 +30,15 @@ def main() -> int:
     parser.add_argument("--package", action="append", default=[], help="debian: install it")
     parser.add_argument("--source", action="append", default=[], help="debian: apt's source line")
     parser.add_argument("--append", default="", help="more parameters for the kernel")
+    parser.add_argument("--root-archive", metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("destination", help="the image's directory")
     options = parser.parse_args()
 
     # So that an interrupted build, too, leaves nothing behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if os.geteuid() != 0:
-        sys.stderr.write("error: images are built by root, who may own their files\n")
-        return 1
     try:
+        if os.geteuid() != 0:
+            return _build_rootless(options)
         image.build(
             image.Image(
                 variant=options.variant,
@@ -48,6 +50,7 @@ def main() -> int:
                 packages=options.package,
                 sources=options.source,
                 append=options.append,
+                archive=options.root_archive,
             ),
             options.destination,
         )
@@ -55,6 +58,19 @@ def main() -> int:
         sys.stderr.write(f"error: no image at {options.destination}: {error}\n")
         return 1
     return 0
+
+
+def _build_rootless(options: argparse.Namespace) -> int:
+    """Have this program do it in a user namespace. What mmdebstrap does is done before: it makes
+    one of its own."""
+    rootless.check()
+    again = [sys.executable, "-I", os.path.dirname(os.path.abspath(__file__))]
+    if options.variant != "debian":
+        return rootless.run_inside([*again, *sys.argv[1:]])
+    with rootless.workplace() as place:
+        archive = os.path.join(place, "root.tar")
+        debian.archive_root(archive, place, options.package, options.source)
+        return rootless.run_inside([*again, "--root-archive", archive, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import re
 import shlex
 
 import packages
+import rootless
 from programs import BuildError, run
 
 # Without these there is no machine: the boot stub's tools, what the worker runs on, and the names
@@ -24,23 +25,43 @@ def build_root(root: str, work: str, wanted: list[str], sources: list[str]) -> N
 
     *sources* are lines of sources.list; when empty, the host's own for its release are used.
     """
-    codename = _codename()
-    lines = sources or host_sources(codename)
-    listing = os.path.join(work, "sources.list")
-    with open(listing, "w") as file:
-        file.writelines(f"{line}\n" for line in lines)
+    command = [*_command(wanted), "--mode=root", "--format=directory", "--skip=check/empty"]
+    command += [f"--setup-hook={_reuse_archives()}"]
+    run([*command, *_from(work, sources, root)], environment={"TMPDIR": work})
 
-    command = ["mmdebstrap", "--mode=root", "--variant=apt", "--format=directory", "--quiet"]
+
+def archive_root(archive: str, work: str, wanted: list[str], sources: list[str]) -> None:
+    """The same into an archive, without being root."""
+    # Nobody makes devices in a user namespace; the guest's kernel does.
+    command = [*_command(wanted), "--mode=unshare", "--format=tar", "--skip=output/dev"]
+    rootless.make_archive([*command, *_from(work, sources, "-")], archive, work)
+
+
+def unpack_root(archive: str, root: str) -> None:
+    """Lay out what archive_root() has made."""
+    command = ["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*"]
+    run([*command, f"--file={archive}", f"--directory={root}"])
+    os.makedirs(os.path.join(root, "dev"), exist_ok=True)
+
+
+def _command(wanted: list[str]) -> list[str]:
+    command = ["mmdebstrap", "--variant=apt", "--quiet"]
     command += [f"--include={','.join(sorted({*BASE, *wanted}))}"]
     command += [f"--dpkgopt=path-exclude={path.removeprefix('.')}/*" for path in packages.USELESS]
     command += ["--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=force-unsafe-io"]
     command += ["--aptopt=APT::Install-Recommends false", "--aptopt=Acquire::Languages none"]
-    command += ["--skip=check/empty"]
-    command += [f"--setup-hook={_reuse_archives()}"]
     # Scripts of packages link manuals there, which none brings.
     command += ['--setup-hook=for n in 1 5 7 8; do mkdir -p "$1/usr/share/man/man$n"; done']
-    command += ['--customize-hook=chroot "$1" useradd --create-home --shell /bin/sh build']
-    run([*command, codename, root, listing], environment={"TMPDIR": work})
+    return [*command, '--customize-hook=chroot "$1" useradd --create-home --shell /bin/sh build']
+
+
+def _from(work: str, sources: list[str], target: str) -> list[str]:
+    """mmdebstrap's arguments: the release, where it is put, and where it comes from."""
+    codename = _codename()
+    listing = os.path.join(work, "sources.list")
+    with open(listing, "w") as file:
+        file.writelines(f"{line}\n" for line in sources or host_sources(codename))
+    return [codename, target, listing]
 
 
 def _reuse_archives() -> str:

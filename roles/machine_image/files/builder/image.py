@@ -34,7 +34,7 @@ APPEND = (
 
 @dataclass(frozen=True)
 class Image:
-    """What is to be built. Sizes in MB."""
+    """What is to be built. Sizes in MB. `archive` has the root file system, if it is there."""
 
     variant: str
     name: str
@@ -45,6 +45,7 @@ class Image:
     packages: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     append: str = ""
+    archive: str | None = None
 
     def manifest(self) -> str:
         """The machine manifest; its options stand for QEMU's disk and network.
@@ -81,7 +82,10 @@ def build(image: Image, destination: str) -> None:
         if image.variant == "tiny":
             tiny.build_root(root, work)
         else:
-            debian.build_root(root, work, image.packages, image.sources)
+            if image.archive:
+                debian.unpack_root(image.archive, root)
+            else:
+                debian.build_root(root, work, image.packages, image.sources)
             kernel.install_modules(guest_kernel, root)
         install_guest_files(root, image.name)
         kernel.write_initramfs(
