@@ -420,7 +420,7 @@ def _short(words: str) -> str:
 def settle(journal: Journal, entry: int, delivered: str | None = None) -> None:
     """See to it that a task whose performer is gone has a result.
 
-    `delivered` is the file in which a result may have arrived; without a usable one
+    `delivered` is a file beside which a result may have arrived; without a usable one
     the task is aborted: older controllers do not know interrupted ones. Nothing
     happens if it has a result already. One that cannot be read is set aside. Raises
     JournalError.
@@ -444,9 +444,9 @@ def settle(journal: Journal, entry: int, delivered: str | None = None) -> None:
 
 
 def _arrived(path: str, task: Task) -> Result | None:
-    """Return the result of `task` in the file `path`, if there is a usable one."""
+    """Return the result of `task` in the folder of `path`, if there is a usable one."""
     # Whatever a guest has left there: the task gets a result all the same.
     try:
-        return read_arrived(path, task)
+        return read_arrived(os.path.dirname(path), task)
     except (OSError, ValueError, MemoryError, RecursionError):
         return None

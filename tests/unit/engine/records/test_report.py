@@ -90,7 +90,7 @@ def deliver(folder: Path, report: dict[str, t.Any] | str, **files: bytes) -> Del
     lines = [": 1", "name: hello", "version: 1.0", "status: warning", "test-status: warning"]
     lines += ["install-status: skip", "test-log: x", "install-log:", f"report: {text}", ""]
     (folder / "manifest").write_text("\n".join(lines))
-    delivery = Delivery(TASK, str(folder / "manifest"))
+    delivery = Delivery(TASK, str(folder))
     delivery.judge()
     return delivery
 
