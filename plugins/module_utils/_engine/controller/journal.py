@@ -147,13 +147,15 @@ class Journal:
         }
         with changing(self.path) as db:
             asked = db.execute(
-                "SELECT controller = '' FROM tasks WHERE id = ? AND state = 'running'", (entry,)
+                "SELECT controller = '', agent_checksum IS NOT NULL FROM tasks"
+                " WHERE id = ? AND state = 'running'",
+                (entry,),
             ).fetchone()
             if asked is None:
                 return False
             _set(db, entry, "running", state="done" if asked[0] else "queued", **values)
             if not asked[0]:
-                content = result.for_controller().to_text()
+                content = result.for_controller(checksums=bool(asked[1])).to_text()
                 db.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", (entry, content))
             return True
 

@@ -95,8 +95,8 @@ class Talk:
     ``what`` is `bootstrap` or `build`. ``prepare`` makes the machine's directory
     ready for the attempt of the given number and returns its hardware.
     ``awaited`` are the names of the files in ``put_root`` of which any ends the talk;
-    ``judge`` looks at it while the machine still runs and returns a SoftFailure or None. With ``clean`` the
-    guest is asked to shut down, else its plug is pulled. ``alive`` says whether
+    ``judge`` looks at it while the machine still runs and returns a SoftFailure or None.
+    With ``clean`` the guest is asked to shut down, else its plug is pulled. ``alive`` says whether
     the outcome is still wanted. ``park`` suspends a machine that failed softly to
     disk, for inspection; without it ``hold`` is for how many seconds to keep it
     suspended in memory. ``resume`` makes a clone to resume instead of booting, or

@@ -172,8 +172,8 @@ def perform(
         if booking is not None:
             if booking.awaited:
                 # The name stands for all that the result may have.
-                place = os.path.join(put, names.OLD)
-                own.note(journal=[booking.journal.path, booking.entry], delivery=place)
+                delivered = os.path.join(put, names.OLD)
+                own.note(journal=[booking.journal.path, booking.entry], delivery=delivered)
             booking.journal.own(booking.entry, own.name, logs)
         make_private(folder)
         os.mkdir(get)
@@ -241,7 +241,7 @@ def for_result(limits: Limits) -> Limits:
 
 
 def offer_task(task: Task, folder: str) -> None:
-    """Write the task into ``folder``, by all the names that a worker may ask for. Raises OSError."""
+    """Write the task into ``folder``, by all names a worker may ask for. Raises OSError."""
     for name in names.TASK:
         with open(os.path.join(folder, name), "w", encoding="utf-8", newline="") as file:
             file.write(task.to_text())

@@ -9,6 +9,7 @@ The journal is real; controllers, machines and what performs a task are not.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import sqlite3
@@ -271,7 +272,35 @@ def test_what_another_agent_has_built_is_built_anew(
     assert answer.entry is not None
     entry = site.entry(answer.entry)
     assert Task.parse(entry.task, "x").dependency_checksum == ("d" if kept else None)
-    assert entry.agent_checksum == (None if checksum is None else "1")
+    # The task has a checksum, so that the controller knows the agent's, too.
+    assert entry.agent_checksum == "1"
+
+
+OLD = dataclasses.replace(TASK, dependency_checksum=None)
+
+
+@pytest.mark.parametrize(
+    ("session", "task", "known"),
+    [
+        ("/hello/1.0/linux/default/public-0.6", OLD, False),
+        ("t/hello/1.0/linux/default/public/0.13", OLD, False),
+        ("t/hello/1.0/linux/default/public/0.14", TASK, True),
+        (
+            "t/hello/1.0/linux/default/public/0.14",
+            dataclasses.replace(OLD, requires=("c++",)),
+            True,
+        ),
+        ("t/hello/1.0/linux/default/public/0.14", dataclasses.replace(OLD, host=False), True),
+        ("/hello/1.0/x86_64-linux/default//public/0.16/1", OLD, True),
+    ],
+)
+def test_who_knows_checksums_gets_the_agents_unasked(
+    site: Site, session: str, task: Task, known: bool
+) -> None:
+    given = dataclasses.replace(response(task), session=session)
+    answer, _controllers = site.ask(first=given, second=None)
+    assert answer.entry is not None
+    assert site.entry(answer.entry).agent_checksum == ("1" if known else None)
 
 
 def outcome(status: Status = Status.SUCCESS, **more: t.Any) -> Outcome:

@@ -14,7 +14,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.lz4.block import Lz4Error
 from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.lz4.checksum import xxh32
 from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.lz4.frame import decompress
