@@ -422,7 +422,7 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
         return perform_task(module, host, task, booking)
     except (EngineError, OSError) as error:
         if not module.check_mode:
-            booking.abort(task, sentence(error))
+            booking.give_up(task, "host", sentence(error))
         raise
 
 

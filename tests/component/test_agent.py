@@ -98,10 +98,20 @@ def test_dumps(faked: BuildHost, tmp_path: Path) -> None:
     assert done.stderr == f"error: task from {task} for unknown machine other\n"
     with Controller() as controller:
         controller.tasks += [make_task()]
-        done = run_command(faked, *fake, "--dump-task", controller.url)
-        assert done.stdout == make_task().to_text()
-        done = run_command(faked, *fake, "--dump-task", controller.url)
-        assert (done.returncode, done.stdout) == (0, "")
+        for option, printed in (
+            ("--dump-task", make_task().to_text()),
+            ("--dump-result", aborted),
+            ("--dump-task", make_task().to_text()),
+        ):
+            done = run_command(faked, *fake, option, controller.url)
+            assert (done.returncode, done.stdout) == (0, printed), done.stderr
+        # It is given back each time.
+        assert (controller.interrupted, controller.arrivals) == ([make_task()] * 3, [])
+    with Controller(version="0.13") as controller:
+        controller.tasks += [make_task()]
+        assert run_command(faked, *fake, "--dump-task", controller.url).returncode == 0
+        assert (controller.refused, controller.rejected, controller.arrivals) == ([], [], [])
+    assert journal(faked).queue() == []
 
 
 def test_a_worker_started_by_hand(host: BuildHost, tmp_path: Path) -> None:

@@ -301,11 +301,12 @@ class Duties:
         try:
             outcome = self.perform(task, logs, alive, booking=booking, place=place, boosted=boosted)
         except Interrupted:
-            return Performed("abort", "none", "interrupted", 0.0, logs)
+            return Performed("interrupt", "none", "interrupted", 0.0, logs)
         except Exception as error:
-            reason = sentence(error)
-            booking.abort(task, reason)
-            return Performed("abort", blame(error), reason, 0.0, logs)
+            reason, culprit = sentence(error), blame(error)
+            booking.give_up(task, culprit, reason)
+            status = "abort" if culprit == "task" else "interrupt"
+            return Performed(status, culprit, reason, 0.0, logs)
         with contextlib.suppress(JournalError):
             self.journal.describe(
                 entry.id, culprit=outcome.culprit, reason=outcome.reason, phases=outcome.phases

@@ -27,6 +27,7 @@ from ..records.task import Task
 from ..records.values import Status
 from .backoff import LONGEST_PAUSE
 from .entries import STATES, Entry, Row, State, columns, read, text
+from .generation import knows_interrupt
 from .schema import JournalError, changing, opened, shrink, transaction
 
 __all__ = ["FILE", "Entry", "Journal", "JournalError", "Row", "settle"]
@@ -158,6 +159,29 @@ class Journal:
                 content = result.for_controller(checksums=bool(asked[1])).to_text()
                 db.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", (entry, content))
             return True
+
+    def give_back(self, entry: int, task: Task, *, culprit: str, reason: str) -> Status | None:
+        """Note that a task without a result ended for another's sake; return its status, if so.
+
+        A controller that knows interrupted tasks queues it again; one that does not gives it to
+        somebody else after a while, if it is told nothing, where an aborted one would stay so
+        for days. A task of this host's own people is aborted. Raises JournalError.
+        """
+        found = self.get(entry)
+        if found is None or found.state != "running":
+            return None
+        if not found.controller:
+            self.store(entry, Result.for_task(task), culprit=culprit, reason=reason)
+            return Status.ABORT
+        result = Result.for_task(task, Status.INTERRUPT)
+        if knows_interrupt(found.session):
+            self.store(entry, result, culprit=culprit, reason=reason)
+        else:
+            words, now = _short(reason), time.time()
+            status = str(result.status)
+            values = {"state": "done", "status": status, "culprit": culprit, "reason": words}
+            self._update(entry, "running", **values, finished=now)
+        return result.status
 
     def describe(self, entry: int, *, culprit: str, reason: str, phases: dict[str, float]) -> None:
         """Add what is known only after the machine is down. Harmless at any time.
@@ -423,9 +447,8 @@ def settle(journal: Journal, entry: int, delivered: str | None = None) -> None:
     """See to it that a task whose performer is gone has a result.
 
     `delivered` is a file beside which a result may have arrived; without a usable one
-    the task is aborted: older controllers do not know interrupted ones. Nothing
-    happens if it has a result already. One that cannot be read is set aside. Raises
-    JournalError.
+    the task is given back. Nothing happens if it has a result already. One that cannot be
+    read is set aside. Raises JournalError.
     """
     try:
         found = journal.get(entry)
@@ -442,7 +465,7 @@ def settle(journal: Journal, entry: int, delivered: str | None = None) -> None:
         journal.store(entry, result, culprit="none" if result.status < Status.ERROR else "task")
     else:
         reason = "the agent was interrupted"
-        journal.store(entry, Result.for_task(task), culprit="host", reason=reason)
+        journal.give_back(entry, task, culprit="host", reason=reason)
 
 
 def _arrived(path: str, task: Task) -> Result | None:

@@ -60,14 +60,18 @@ class Booking:
     entry: int
     awaited: bool = True
 
-    def abort(self, task: Task, reason: str) -> None:
-        """Give the task the result of an aborted one, for the host's sake, if it has none yet.
+    def give_up(self, task: Task, culprit: str, reason: str) -> None:
+        """See to it that a task which an error has ended does not stay without a result.
 
-        A journal that cannot be written does not matter: the next recovery will do it.
+        It is aborted if it is at fault itself, else given back. A journal that cannot be written
+        does not matter: the next recovery will do it.
         """
         with contextlib.suppress(JournalError):
-            result = Result.for_task(task)
-            self.journal.store(self.entry, result, culprit="host", reason=reason)
+            if culprit == "task":
+                result = Result.for_task(task)
+                self.journal.store(self.entry, result, culprit=culprit, reason=reason)
+            else:
+                self.journal.give_back(self.entry, task, culprit="host", reason=reason)
 
     def describe(self, outcome: Outcome) -> None:
         """Add what is known only after the machine is down; a failure does not matter."""
@@ -101,7 +105,7 @@ def perform_booked(
         outcome = performance()
     except (EngineError, Interrupted, OSError) as error:
         if booking is not None:
-            booking.abort(task, sentence(error))
+            booking.give_up(task, "host", sentence(error))
         raise
     if booking is not None:
         booking.describe(outcome)
@@ -183,7 +187,7 @@ def perform(
             shutil.copyfile(path, os.path.join(get, name))
         place = _Place(host, own, machine, toolchain, running)
         starts: list[Start] = []
-        keeper = _Keeper(host, booking, delivery, running.alive, phases)
+        keeper = _Keeper(host, task, booking, delivery, running.alive, phases)
 
         def judge() -> SoftFailure | None:
             failure = delivery.judge()
@@ -294,10 +298,12 @@ class Delivery:
         self.result = Result.for_task(task)
         self.report = TaskReport()
         self.complaint = ""
+        self.arrived = False
         self._task = task
 
     def judge(self) -> SoftFailure | None:
         """Read what has arrived. A garbled or abnormal one is a soft failure."""
+        self.arrived = True
         try:
             result = read_arrived(self.folder, self._task)
         except ManifestError as error:
@@ -327,12 +333,14 @@ class _Keeper:
     def __init__(
         self,
         host: Host,
+        task: Task,
         booking: Booking | None,
         delivery: Delivery,
         alive: t.Callable[[], bool],
         phases: Phases,
     ) -> None:
         self._host = host
+        self._task = task
         self._booking = booking
         self._delivery = delivery
         self._alive = alive
@@ -351,7 +359,10 @@ class _Keeper:
         pause = _STORE_PAUSE
         while True:
             try:
-                journal.store(entry, self._delivery.result, culprit=culprit, reason=reason)
+                if culprit == "host" and not self._delivery.arrived:
+                    journal.give_back(entry, self._task, culprit=culprit, reason=reason)
+                else:
+                    journal.store(entry, self._delivery.result, culprit=culprit, reason=reason)
                 self._kept = True
                 return
             except JournalError as error:

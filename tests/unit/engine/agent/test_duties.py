@@ -95,7 +95,12 @@ TASK = Task(
 
 
 def response(task: Task | None = TASK, **more: t.Any) -> TaskResponse:
-    return TaskResponse("s" if task else "", task, result_url="https://x/r", **more)
+    return TaskResponse(
+        "t/hello/1.0/linux/default//public/0.17.0/1" if task else "",
+        task,
+        result_url="https://x/r",
+        **more,
+    )
 
 
 class Controllers:
@@ -349,7 +354,8 @@ def test_whatever_a_task_ends_with_is_told_in_a_line(
         full = raising(JournalError("the disk is full"))
         monkeypatch.setattr(site.duties.journal, "store", full)
     done = site.duties.perform_entry(entry, lambda: True)
-    assert (done.status, done.culprit, done.seconds) == ("abort", culprit, 0.0)
+    status = "abort" if culprit == "task" else "interrupt"
+    assert (done.status, done.culprit, done.seconds) == (status, culprit, 0.0)
     assert done.reason
     assert "\n" not in done.reason
     assert blame(error) == culprit
@@ -362,7 +368,7 @@ def test_a_task_that_is_interrupted_is_nobodys_fault(
     monkeypatch.setattr(site.duties, "_perform", raising(Interrupted()))
     entry = site.entry()
     done = site.duties.perform_entry(entry, lambda: False)
-    assert (done.status, done.culprit, done.reason) == ("abort", "none", "interrupted")
+    assert (done.status, done.culprit, done.reason) == ("interrupt", "none", "interrupted")
     # Whoever interrupts it sees to its result.
     assert site.entry(entry.id).state == "running"
 
@@ -391,7 +397,7 @@ def test_a_folder_of_logs_that_cannot_be_made_is_a_fault_of_the_host(site: Site)
     (site.root / "log-dir").rmdir()
     (site.root / "log-dir").write_text("in the way")
     done = site.duties.perform_entry(site.entry(), lambda: True)
-    assert (done.status, done.culprit) == ("abort", "host")
+    assert (done.status, done.culprit) == ("interrupt", "host")
 
 
 @pytest.mark.parametrize("boosted", [False, True])

@@ -126,7 +126,9 @@ class Site:
         self.machine = self.a_machine("02:00:00:00:00:01")
         self.logs = root / "logs"
         self.journal = Journal(str(root / "state" / "journal.sqlite"))
-        response = TaskResponse("s", TASK, result_url="https://x/r")
+        response = TaskResponse(
+            "t/hello/1.0/linux/default//public/0.17.0/1", TASK, result_url="https://x/r"
+        )
         self.number = self.journal.accept(
             response, toolchain="default", controller="https://x/", answer=None
         )
@@ -345,7 +347,7 @@ def test_whatever_is_raised_the_task_has_one_result_and_nothing_is_left(
         # It was in the journal before anything could go wrong.
         assert (site.stored(), entry.culprit) == ("success", "none")
     elif when == "before" or isinstance(error, EngineError | OSError):
-        assert (site.stored(), entry.culprit) == ("abort", "host")
+        assert (site.stored(), entry.culprit) == ("interrupt", "host")
     else:
         # Not judged, and yet there: whoever clears away has found it.
         assert site.stored() == "success"
@@ -441,7 +443,7 @@ def test_a_machine_without_an_address_is_no_fault_of_the_host(site: Site, mac: s
     with pytest.raises(HostError, match="m1 is not bootstrapped, or has no MAC") as caught:
         site.perform()
     assert caught.value.culprit == "machine"
-    assert site.stored() == "abort"
+    assert site.stored() == "interrupt"
     site.assert_clean()
 
 
@@ -532,7 +534,7 @@ def test_a_file_to_give_that_is_gone(site: Site, converse: t.Any, tmp_path: Path
     converse(lambda _talk: pytest.fail("it is not to be started"))
     with pytest.raises(FileNotFoundError):
         site.perform(files={"given": str(tmp_path / "gone")})
-    assert site.stored() == "abort"
+    assert site.stored() == "interrupt"
     site.assert_clean()
 
 
