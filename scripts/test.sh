@@ -202,7 +202,7 @@ more_hosts()
 
 install_packages \
   atftp autoconf automake btrfs-progs busybox-static cargo cmake cpio curl debhelper dnsmasq-base dpkg-dev e2fsprogs \
-  fakeroot faketime g++ gcc git golang-go iproute2 kmod libc6-dev libmodule-build-perl libtool lintian lua-busted \
+  fakeroot faketime g++ gcc git golang-go iproute2 kmod libc6-dev libmodule-build-perl libtool lintian lua-busted lz4 \
   luarocks lzip make meson mmdebstrap mount nftables ninja-build openssh-client openssh-server openssl perl \
   pkg-config procps python3-pip python3-pytest python3-pytest-cov python3-setuptools python3-venv python3-wheel \
   python3-yaml qemu-system-x86 rake \

@@ -310,6 +310,9 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolcha
     Toolchain,
     load_toolchain,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.names import (
+    TASK,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result import Result
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result_size import shorten
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
@@ -372,7 +375,7 @@ def check_files(files: list[dict[str, str]]) -> dict[str, str]:
     paths = {}
     for file in files:
         name, path = file["name"], file["path"]
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or name in ("manifest", RESUMED):
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or name in (*TASK, RESUMED):
             raise HostError(f"files: {name!r} cannot be the name of a file for the guest")
         if not os.path.isfile(path):
             raise HostError(f"files: there is no file {path} on the build host")
@@ -421,7 +424,7 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
         return perform_task(module, host, task, booking)
     except (EngineError, OSError) as error:
         if not module.check_mode:
-            booking.abort(task, sentence(error))
+            booking.give_up(task, "host", sentence(error))
         raise
 
 

@@ -29,7 +29,7 @@ from helpers.agents import (
     run_command,
 )
 from helpers.build_host import BuildHost, make_task
-from helpers.controller import AgentKey, Controller, status
+from helpers.controller import AgentKey, Checksums, Controller, status
 from helpers.toolchains import install_toolchain
 from helpers.waiting import until
 
@@ -98,10 +98,20 @@ def test_dumps(faked: BuildHost, tmp_path: Path) -> None:
     assert done.stderr == f"error: task from {task} for unknown machine other\n"
     with Controller() as controller:
         controller.tasks += [make_task()]
-        done = run_command(faked, *fake, "--dump-task", controller.url)
-        assert done.stdout == make_task().to_text()
-        done = run_command(faked, *fake, "--dump-task", controller.url)
-        assert (done.returncode, done.stdout) == (0, "")
+        for option, printed in (
+            ("--dump-task", make_task().to_text()),
+            ("--dump-result", aborted),
+            ("--dump-task", make_task().to_text()),
+        ):
+            done = run_command(faked, *fake, option, controller.url)
+            assert (done.returncode, done.stdout) == (0, printed), done.stderr
+        # It is given back each time.
+        assert (controller.interrupted, controller.arrivals) == ([make_task()] * 3, [])
+    with Controller(version="0.13") as controller:
+        controller.tasks += [make_task()]
+        assert run_command(faked, *fake, "--dump-task", controller.url).returncode == 0
+        assert (controller.refused, controller.rejected, controller.arrivals) == ([], [], [])
+    assert journal(faked).queue() == []
 
 
 def test_a_worker_started_by_hand(host: BuildHost, tmp_path: Path) -> None:
@@ -202,11 +212,12 @@ def test_checksums(faked: BuildHost, tmp_path: Path) -> None:
     """A worker may skip what it has built before only if it is the same agent's again."""
     header = tmp_path / "machine.manifest"
     header.write_text(": 1\nid: hand-1\nname: hand\nsummary: By hand\n")
-    task = make_task(machine="hand", **{"worker-checksum": "5", "dependency-checksum": "x"})
     seen = {}
     for theirs in ("1", "other", None):
-        with Controller(agent_checksum=theirs) as controller:
-            controller.tasks += [task]
+        with Controller(version="0.13" if theirs is None else "today") as controller:
+            if theirs is not None:
+                controller.checksums["hello", "1.0", "hand"] = Checksums(theirs, "5", "x")
+            controller.tasks += [make_task(machine="hand")]
             with RunningAgent(faked, controller, fake_machine=header) as agent:
                 agent.says("is in .* and at")
                 place = faked.tftp / "build" / "default"
@@ -280,8 +291,8 @@ def test_a_more_urgent_task_interrupts(host: BuildHost, bootstrapped: Machine) -
             agent.says("slow/1.0 on machine tiny: phase work")
             high.tasks += [make_task(name="urgent")]
             until(lambda: bool(high.arrivals), "the urgent one was performed", 60)
-            until(lambda: bool(low.arrivals), "the other one was reported")
-        assert low.arrivals[0].result.status is Status.INTERRUPT
+            until(lambda: bool(low.interrupted), "the other one was given back")
+        assert low.arrivals == []
         assert high.arrivals[0].result.status is Status.SUCCESS
     assert entries(host)[0].reason == "interrupted for task urgent/1.0"
 

@@ -20,6 +20,10 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.auth
     Identity,
     Key,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.generation import (
+    knows_checksums,
+    knows_interrupt,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.transport import (
     ControllerError,
     Transport,
@@ -324,3 +328,102 @@ def test_ten_thousand_bad_answers() -> None:
         thread.join(10)
     assert sum(outcomes.values()) == COUNT
     assert all(outcomes[kind] > COUNT // 50 for kind in ("task", "none", "error")), outcomes
+
+
+def offered(*names: str, role: t.Literal["build", "auxiliary"] | None = None) -> TaskRequest:
+    """A request of an agent that offers these machines."""
+    headers = (MachineHeader(id=f"{each}-1", name=each, summary="x", role=role) for each in names)
+    return dataclasses.replace(REQUEST, machines=tuple(headers))
+
+
+def given(controller: Controller, request: TaskRequest = REQUEST) -> TaskResponse:
+    response = QUICK.request_task(controller.url, request)
+    assert response.task is not None
+    return response
+
+
+def send(controller: Controller, response: TaskResponse, status: Status, *sums: str) -> None:
+    """Send a result, with the agent's, the worker's and the dependencies' checksum."""
+    assert response.task is not None
+    assert response.result_url is not None
+    agent, worker, dependency = sums or (None, None, None)
+    result = dataclasses.replace(
+        Result.for_task(response.task, status),
+        worker_checksum=worker,
+        dependency_checksum=dependency,
+    )
+    request = ResultRequest(response.session, result, agent_checksum=agent)
+    QUICK.upload_result(response.result_url, request.to_text())
+
+
+class TestGenerations:
+    """The controller is as strict, and forgets as much, as brep."""
+
+    @pytest.mark.parametrize(
+        ("version", "fields"), [("0.6", 5), ("0.8", 6), ("0.13", 7), ("0.16", 9), ("today", 9)]
+    )
+    def test_sessions(self, version: str, fields: int) -> None:
+        with Controller(version=version) as controller:
+            controller.tasks += [make_task()]
+            response = given(controller)
+            assert len(response.session.split("/")) == fields
+            assert knows_interrupt(response.session) is (fields == 9)
+            assert knows_checksums(response) is (fields == 9)
+            assert controller.result_limit == (15 << 20 if fields == 9 else 10_240_000)
+
+    def test_an_old_one_refuses_what_it_does_not_know(self) -> None:
+        with Controller(version="0.13") as controller:
+            controller.tasks += [make_task()]
+            response = given(controller)
+            with pytest.raises(ControllerError, match="HTTP 400"):
+                send(controller, response, Status.SUCCESS, "1", "2", "3")
+            with pytest.raises(ControllerError, match="HTTP 400"):
+                send(controller, response, Status.INTERRUPT)
+
+    def test_only_what_is_stored_can_be_skipped(self) -> None:
+        with Controller() as controller:
+            controller.tasks += [make_task() for _round in range(3)]
+            first = given(controller)
+            assert first.task is not None
+            assert (first.agent_checksum, first.task.worker_checksum) == (None, None)
+            with pytest.raises(ControllerError, match="HTTP 400"):
+                send(controller, first, Status.SKIP, "1", "2", "3")
+            send(controller, first, Status.SUCCESS, "1", "2", "3")
+            second = given(controller)
+            assert second.task is not None
+            assert (second.agent_checksum, second.task.worker_checksum) == ("1", "2")
+            assert second.task.dependency_checksum == "3"
+            for sums in (("1", "2", "4"), ("1", "4", "3"), ("4", "2", "3")):
+                with pytest.raises(ControllerError, match="HTTP 400"):
+                    send(controller, second, Status.SKIP, *sums)
+            send(controller, second, Status.SKIP, "1", "2", "3")
+            assert [str(each.result.status) for each in controller.arrivals] == ["success", "skip"]
+
+    def test_what_was_interrupted_is_queued(self) -> None:
+        with Controller() as controller:
+            controller.tasks += [make_task(), make_task(name="other")]
+            send(controller, given(controller), Status.INTERRUPT)
+            assert controller.arrivals == []
+            assert given(controller).task == make_task()
+
+    def test_the_first_machine_that_is_offered_gets_the_task(self) -> None:
+        with Controller() as controller:
+            controller.tasks += [make_task(machine="linux-*") for _round in range(2)]
+            for names in (("x", "linux-b", "linux-a"), ("linux-a", "linux-b")):
+                task = given(controller, offered(*names)).task
+                assert task is not None
+                assert task.machine == next(name for name in names if name != "x")
+
+    def test_the_name_of_an_auxiliary_machine(self) -> None:
+        with Controller() as controller:
+            bad = offered("postgresql", role="auxiliary")
+            with pytest.raises(ControllerError, match="HTTP 400"):
+                QUICK.request_task(controller.url, bad)
+            good = offered("x86_64-linux_debian_12-postgresql_16", role="auxiliary")
+            assert QUICK.request_task(controller.url, good).task is None
+
+    def test_strangers_are_challenged_too(self, key: AgentKey) -> None:
+        with Controller(keys=[key]) as controller:
+            controller.tasks += [make_task()]
+            stranger = dataclasses.replace(REQUEST, fingerprint="0" * 64)
+            assert given(controller, stranger).challenge is not None

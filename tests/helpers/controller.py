@@ -4,6 +4,8 @@
 
 """A controller: a real HTTP(S) server that answers as brep does, its refusals included.
 
+It can be a brep of several versions; see GENERATIONS.
+
 ``python -m helpers.controller --help`` runs one for those who are no Python tests.
 """
 
@@ -15,6 +17,7 @@ import contextlib
 import dataclasses
 import email.parser
 import email.policy
+import fnmatch
 import hashlib
 import http.server
 import json
@@ -42,14 +45,35 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result 
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 
-# brep's defaults, in bytes.
+# brep's default, in bytes.
 TASK_LIMIT = 102400
-RESULT_LIMIT = 10240000
+
+VERSION = "0.17.0"
 
 _Request = t.TypeVar("_Request", TaskRequest, ResultRequest)
 
 # What a fault does instead of an answer, or to it.
 Fault = t.Callable[["_Handler", bytes], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation:
+    """What a brep of some versions knows: so many fields in a session, bytes of a result."""
+
+    fields: int
+    limit: int = 15 << 20
+    checksums: bool = True
+    interrupt: bool = True
+
+
+GENERATIONS = {
+    "0.6": Generation(5, 10240000, checksums=False, interrupt=False),
+    "0.8": Generation(6, 10240000, checksums=False, interrupt=False),
+    "0.13": Generation(7, 10240000, checksums=False, interrupt=False),
+    "0.14": Generation(7, interrupt=False),
+    "0.16": Generation(9),
+    "today": Generation(9),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,18 +159,34 @@ class Upload:
 
 @dataclasses.dataclass
 class _Build:
-    """A task that was given: `building` until its result has arrived."""
+    """A task that was given: `building` until its result has arrived. `given` is its first form."""
 
     task: Task
+    given: Task
     challenge: str | None
     building: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Checksums:
+    """Those of the last result of a package on a machine."""
+
+    agent: str | None
+    worker: str | None
+    dependency: str | None
+
+    @property
+    def complete(self) -> bool:
+        return None not in (self.agent, self.worker, self.dependency)
 
 
 class Controller:
     """Runs from a with statement. Its lists and dicts say what has happened.
 
-    ``tasks`` are those to give, in this order, each to the first agent with its machine.
+    ``tasks`` are those to give, in this order, each to the first agent with its machine, of
+    which a task may name several by a pattern: the first one offered is taken.
     ``keys`` are those of known agents; without any nobody has to authenticate.
+    ``version`` is one of GENERATIONS. ``checksums`` are kept by package, version and machine.
     ``faults`` spoil the next exchanges, one each. ``told`` is called with the kind of each
     exchange, `task` or `result` or `upload`, before and, with ``done``, after it.
     """
@@ -159,23 +199,25 @@ class Controller:
         certificate: Certificate | None = None,
         keys: t.Sequence[AgentKey] = (),
         upload_types: t.Sequence[str] = (),
-        agent_checksum: str | None = None,
+        version: str = "today",
     ) -> None:
         self.tasks: list[Task] = []
         self.requests: list[TaskRequest] = []
         self.arrivals: list[Arrival] = []
         self.uploads: list[Upload] = []
+        self.interrupted: list[Task] = []
         self.rejected: list[str] = []
         self.refused: list[tuple[int, str]] = []
         self.headers: list[dict[str, str]] = []
         self.faults: collections.deque[tuple[str, Fault]] = collections.deque()
         self.given: dict[str, _Build] = {}
         self.disabled = False
-        self.result_limit = RESULT_LIMIT
+        self.generation = GENERATIONS[version]
+        self.result_limit = self.generation.limit
+        self.checksums: dict[tuple[str, str, str], Checksums] = {}
         self.told: t.Callable[[str, bool], None] = lambda _kind, _done: None
         self._keys = {key.fingerprint(): key for key in keys}
         self._upload_types = upload_types
-        self._agent_checksum = agent_checksum
         self._lock = threading.Lock()
         self._server = _Server((address, port), _Handler)
         self._server.controller = self
@@ -234,26 +276,58 @@ class Controller:
             self.requests.append(request)
             if self._keys and request.fingerprint is None:
                 raise Refusal(401, "unauthorized")
-            names = {machine.name for machine in request.machines}
-            task = next((each for each in self.tasks if each.machine in names), None)
-            if task is None:
+            for header in request.machines:
+                if header.role == "auxiliary" and "-" not in header.name:
+                    raise Refusal(400, f"no target architecture in machine name '{header.name}'")
+            offered = [each.name for each in request.machines if each.role != "auxiliary"]
+            found = self._choose(offered)
+            if found is None:
                 return TaskResponse("").to_text().encode()
-            self.tasks.remove(task)
-            machine = task.machine
-            session = f"/{task.name}/{task.version}/{machine}/{secrets.token_hex(6)}"
+            given, machine = found
+            self.tasks.remove(given)
+            kept = self.checksums.get((given.name, given.version, machine))
+            task = dataclasses.replace(given, machine=machine)
+            if kept is not None:
+                task = dataclasses.replace(
+                    task, worker_checksum=kept.worker, dependency_checksum=kept.dependency
+                )
+            session = self._session(task)
             challenge = None
-            if request.fingerprint in self._keys:
+            if request.fingerprint is not None:
+                # Of a stranger, too: it may be a custom bot's.
                 challenge = hashlib.sha256(secrets.token_bytes(64)).hexdigest()
-            self.given[session] = _Build(task, challenge)
+            self.given[session] = _Build(task, given, challenge)
         response = TaskResponse(
             session,
             task,
             challenge=challenge,
             result_url=f"{self.base}?build-result",
             upload_urls={each: f"{self.base}?upload={each}" for each in self._upload_types},
-            agent_checksum=self._agent_checksum,
+            agent_checksum=kept.agent if kept is not None else None,
         )
         return response.to_text().encode()
+
+    def _choose(self, offered: list[str]) -> tuple[Task, str] | None:
+        """The first task that is for a machine of these, and the first machine it is for."""
+        for task in self.tasks:
+            for name in offered:
+                if fnmatch.fnmatchcase(name, task.machine):
+                    return task, name
+        return None
+
+    def _session(self, task: Task) -> str:
+        """A session as brep of that version makes it up; no two are the same."""
+        unique = f"public-{secrets.token_hex(6)}"
+        fields = [task.name, task.version, task.machine, unique, VERSION]
+        match self.generation.fields:
+            case 6:
+                fields.insert(0, "")
+            case 7:
+                fields = ["", *fields[:2], task.target or "x86_64-linux-gnu", *fields[2:]]
+            case 9:
+                fields = ["", *fields[:2], task.target or "x86_64-linux-gnu", "default", ""]
+                fields += [unique, VERSION, "1"]
+        return "/".join(fields)
 
     def take(self, body: bytes) -> bytes:
         """Accept a result; Refusal for one that brep refuses aloud."""
@@ -267,8 +341,14 @@ class Controller:
             task = build.task
             if (result.name, result.version) != (task.name, task.version):
                 raise Refusal(400, "package name or version mismatch")
-            if result.status is Status.SKIP:
-                raise Refusal(400, "unexpected skip")
+            self._check_known(request)
+            place = (task.name, task.version, task.machine)
+            kept = self.checksums.get(place)
+            sums = Checksums(
+                request.agent_checksum, result.worker_checksum, result.dependency_checksum
+            )
+            if result.status is Status.SKIP and (kept is None or not kept.complete or sums != kept):
+                raise Refusal(400, "unexpected skip task status")
             if not build.building:
                 self.rejected.append(f"not building: {request.session}")
                 return b""
@@ -277,8 +357,24 @@ class Controller:
                 self.rejected.append(reason)
                 return b""
             build.building = False
+            if result.status is Status.INTERRUPT:
+                # It is queued again, as if nobody had had it.
+                self.interrupted.append(build.given)
+                self.tasks.insert(0, build.given)
+                return b""
+            self.checksums[place] = sums
             self.arrivals.append(Arrival(request.session, result, body.decode(), time.time()))
         return b""
+
+    def _check_known(self, request: ResultRequest) -> None:
+        """Refuse what a brep of that version does not know."""
+        result = request.result
+        if not self.generation.checksums:
+            for value in (request.agent_checksum, result.worker_checksum):
+                if value is not None or result.dependency_checksum is not None:
+                    raise Refusal(400, "unknown name in manifest")
+        if result.status is Status.INTERRUPT and not self.generation.interrupt:
+            raise Refusal(400, "invalid task result status 'interrupt'")
 
     def upload(self, kind: str, content_type: str, body: bytes) -> bytes:
         """Accept an artifact; Refusal for one that brep refuses."""

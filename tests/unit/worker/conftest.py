@@ -29,6 +29,9 @@ class Outcome:
     def __init__(self, result: Any) -> None:
         self.status: str = result.status
         self.report: dict[str, Any] = result.report
+        self.dependency_checksum: str = result.dependency_checksum
+        self.worker_checksum: str = result.worker_checksum
+        self.text: str = result.serialize().decode()
         self.operations: list[str] = [name for name, _dummy, _dummy in result.operations]
         self.statuses: dict[str, str] = {name: status for name, status, _dummy in result.operations}
         self.logs: dict[str, str] = {name: log for name, _dummy, log in result.operations}

@@ -20,6 +20,7 @@ import typing as t
 
 from ..controller.auth import AuthError, Identity, Key
 from ..controller.delivery import deliver
+from ..controller.generation import knows_checksums
 from ..controller.journal import FILE, Entry, Journal, JournalError
 from ..controller.priority import Question
 from ..controller.transport import ControllerError, Transport, explain
@@ -277,6 +278,8 @@ class Duties:
             raise JournalError(f"it is for unknown machine {task.machine}")
         if task.auxiliary_machines or task.named_auxiliary_machines:
             raise JournalError("it wants auxiliary machines, of which none was offered")
+        # Told by the task as it was sent.
+        checksum = CHECKSUM if knows_checksums(response) else None
         if response.agent_checksum != CHECKSUM:
             # Built by another agent the last time, or to be built in any case.
             response = dataclasses.replace(response, task=task.without_checksums())
@@ -286,7 +289,7 @@ class Duties:
             controller=url,
             # Now: a task whose result nobody would take is not worth a build.
             answer=identity.answer(response),
-            agent_checksum=CHECKSUM if response.agent_checksum is not None else None,
+            agent_checksum=checksum,
             owner=self.owner,
             timeout=self.settings.result_timeout,
         )
@@ -302,11 +305,12 @@ class Duties:
         try:
             outcome = self.perform(task, logs, alive, booking=booking, place=place, boosted=boosted)
         except Interrupted:
-            return Performed("abort", "none", "interrupted", 0.0, logs)
+            return Performed("interrupt", "none", "interrupted", 0.0, logs)
         except Exception as error:
-            reason = sentence(error)
-            booking.abort(task, reason)
-            return Performed("abort", blame(error), reason, 0.0, logs)
+            reason, culprit = sentence(error), blame(error)
+            booking.give_up(task, culprit, reason)
+            status = "abort" if culprit == "task" else "interrupt"
+            return Performed(status, culprit, reason, 0.0, logs)
         with contextlib.suppress(JournalError):
             self.journal.describe(
                 entry.id, culprit=outcome.culprit, reason=outcome.reason, phases=outcome.phases

@@ -32,7 +32,8 @@ class Row:
     - `queued`: there is a result that the controller does not have yet
     - `delivered`: the controller has acknowledged the result
     - `expired`: it has not, and does not wait for it any more
-    - `done`: there is a result, and no controller that wants it
+    - `done`: there is a result, and no controller that wants it; with the status `interrupt`
+      there is none, and the controller gives the task to somebody else by itself
     - `damaged`: the entry cannot be used any more; `reason` says why
 
     `owner` names the lease (Lease.name) of the process that has to do with the task.

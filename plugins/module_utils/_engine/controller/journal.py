@@ -27,6 +27,7 @@ from ..records.task import Task
 from ..records.values import Status
 from .backoff import LONGEST_PAUSE
 from .entries import STATES, Entry, Row, State, columns, read, text
+from .generation import knows_interrupt
 from .schema import JournalError, changing, opened, shrink, transaction
 
 __all__ = ["FILE", "Entry", "Journal", "JournalError", "Row", "settle"]
@@ -147,15 +148,40 @@ class Journal:
         }
         with changing(self.path) as db:
             asked = db.execute(
-                "SELECT controller = '' FROM tasks WHERE id = ? AND state = 'running'", (entry,)
+                "SELECT controller = '', agent_checksum IS NOT NULL FROM tasks"
+                " WHERE id = ? AND state = 'running'",
+                (entry,),
             ).fetchone()
             if asked is None:
                 return False
             _set(db, entry, "running", state="done" if asked[0] else "queued", **values)
             if not asked[0]:
-                content = result.for_controller().to_text()
+                content = result.for_controller(checksums=bool(asked[1])).to_text()
                 db.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", (entry, content))
             return True
+
+    def give_back(self, entry: int, task: Task, *, culprit: str, reason: str) -> Status | None:
+        """Note that a task without a result ended for another's sake; return its status, if so.
+
+        A controller that knows interrupted tasks queues it again; one that does not gives it to
+        somebody else after a while, if it is told nothing, where an aborted one would stay so
+        for days. A task of this host's own people is aborted. Raises JournalError.
+        """
+        found = self.get(entry)
+        if found is None or found.state != "running":
+            return None
+        if not found.controller:
+            self.store(entry, Result.for_task(task), culprit=culprit, reason=reason)
+            return Status.ABORT
+        result = Result.for_task(task, Status.INTERRUPT)
+        if knows_interrupt(found.session):
+            self.store(entry, result, culprit=culprit, reason=reason)
+        else:
+            words, now = _short(reason), time.time()
+            status = str(result.status)
+            values = {"state": "done", "status": status, "culprit": culprit, "reason": words}
+            self._update(entry, "running", **values, finished=now)
+        return result.status
 
     def describe(self, entry: int, *, culprit: str, reason: str, phases: dict[str, float]) -> None:
         """Add what is known only after the machine is down. Harmless at any time.
@@ -420,10 +446,9 @@ def _short(words: str) -> str:
 def settle(journal: Journal, entry: int, delivered: str | None = None) -> None:
     """See to it that a task whose performer is gone has a result.
 
-    `delivered` is the file in which a result may have arrived; without a usable one
-    the task is aborted: older controllers do not know interrupted ones. Nothing
-    happens if it has a result already. One that cannot be read is set aside. Raises
-    JournalError.
+    `delivered` is a file beside which a result may have arrived; without a usable one
+    the task is given back. Nothing happens if it has a result already. One that cannot be
+    read is set aside. Raises JournalError.
     """
     try:
         found = journal.get(entry)
@@ -440,13 +465,13 @@ def settle(journal: Journal, entry: int, delivered: str | None = None) -> None:
         journal.store(entry, result, culprit="none" if result.status < Status.ERROR else "task")
     else:
         reason = "the agent was interrupted"
-        journal.store(entry, Result.for_task(task), culprit="host", reason=reason)
+        journal.give_back(entry, task, culprit="host", reason=reason)
 
 
 def _arrived(path: str, task: Task) -> Result | None:
-    """Return the result of `task` in the file `path`, if there is a usable one."""
+    """Return the result of `task` in the folder of `path`, if there is a usable one."""
     # Whatever a guest has left there: the task gets a result all the same.
     try:
-        return read_arrived(path, task)
+        return read_arrived(os.path.dirname(path), task)
     except (OSError, ValueError, MemoryError, RecursionError):
         return None

@@ -26,6 +26,7 @@ from ..records.machine import (
     MachineManifest,
     ToolchainManifest,
 )
+from ..records.names import BOOTSTRAPPED, arrived_in
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator
 from ..vm.qemu.process import Hardware, Vm
@@ -143,12 +144,14 @@ def bootstrap(
     put = os.path.join(host.tftp, "bootstrap", f"{toolchain.name}-{lease.id}")
     lease.note(folders=[put])
     make_private(put)
-    report = os.path.join(put, "manifest")
     found: list[BootstrapResult] = []
 
     def judge() -> SoftFailure | None:
+        report = arrived_in(put, BOOTSTRAPPED)
+        if report is None:
+            raise AssertionError("nothing has arrived")
         with open(report, "rb") as file:
-            name = f"{manifest.name}:manifest"
+            name = f"{manifest.name}:{os.path.basename(report)}"
             found.append(BootstrapResult.parse(parse(file.read(), name, ParseLimits()), name))
         return None
 
@@ -157,7 +160,7 @@ def bootstrap(
         prepare=lambda _attempt: running.hardware(manifest, toolchain.name, directory, mac),
         get_root=toolchain.directory,
         put_root=put,
-        awaited=report,
+        awaited=BOOTSTRAPPED,
         waits=waits,
         limits=_LIMITS,
         logs=logs,

@@ -28,6 +28,7 @@ from ..host.host import Host
 from ..host.locks import Lease
 from ..host.phases import Phases
 from ..host.room import NoRoom, claim
+from ..records.names import arrived_in
 from ..tftp.packets import parse_request
 from ..tftp.server import Event, HeldRequest, Limits
 from ..vm.accelerator import Accelerator
@@ -94,9 +95,9 @@ class Talk:
 
     ``what`` is `bootstrap` or `build`. ``prepare`` makes the machine's directory
     ready for the attempt of the given number and returns its hardware.
-    ``awaited`` is the file that ends the talk; ``judge`` looks at it while the
-    machine still runs and returns a SoftFailure or None. With ``clean`` the
-    guest is asked to shut down, else its plug is pulled. ``alive`` says whether
+    ``awaited`` are the names of the files in ``put_root`` of which any ends the talk;
+    ``judge`` looks at it while the machine still runs and returns a SoftFailure or None.
+    With ``clean`` the guest is asked to shut down, else its plug is pulled. ``alive`` says whether
     the outcome is still wanted. ``park`` suspends a machine that failed softly to
     disk, for inspection; without it ``hold`` is for how many seconds to keep it
     suspended in memory. ``resume`` makes a clone to resume instead of booting, or
@@ -108,7 +109,7 @@ class Talk:
     prepare: t.Callable[[int], Hardware]
     get_root: str
     put_root: str
-    awaited: str
+    awaited: tuple[str, ...]
     waits: Waits
     limits: Limits
     logs: str
@@ -200,7 +201,6 @@ def _attempt(
     uploads = 0
     refusals = Refusals(host.report)
     lines = GuestLines(talk.progress)
-    awaited = os.path.basename(talk.awaited)
     phases.begin("resume" if clone else "start")
     began = time.monotonic()
 
@@ -222,7 +222,7 @@ def _attempt(
             lease.note(address=event.peer[0])
             seconds = round(time.monotonic() - began, 3)
             talk.started(Start(warm=bool(clone), seconds=seconds, reason=reason))
-        ours = event.operation == "put" and name == awaited
+        ours = event.operation == "put" and name in talk.awaited
         if ours and event.kind == "request":
             uploads += 1
         # A guest may begin and fail as often as it likes: that makes no phases without end.
@@ -340,8 +340,7 @@ def _talk(
     what, waits = talk.what, talk.waits
 
     def arrived() -> bool:
-        # A guest can make it a folder, by sending a file to be in it; that is no delivery.
-        return os.path.isfile(talk.awaited)
+        return arrived_in(talk.put_root, talk.awaited) is not None
 
     phases.begin("first request")
     outcome = boot.serve(requested, waits.startup)

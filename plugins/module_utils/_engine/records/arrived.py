@@ -8,13 +8,20 @@
 
 from __future__ import annotations
 
+import os
+
+from ..formats.lz4.block import Lz4Error
+from ..formats.lz4.frame import decompress
 from ..formats.manifest.model import ManifestError
 from ..formats.manifest.parser import ParseLimits, parse
+from ..formats.manifest.text import replace_odd
+from ..formats.manifest.unicode import decode
+from .names import OLD, PACKED, RESULT, arrived_in
 from .result import Result
 from .task import Task
 
-# Bytes: brep's limit for results, hence more is of no use to a controller.
-RESULT_LIMIT = 10_240_000
+# Bytes: brep's limit for results since 0.14, hence more is of no use to a controller.
+RESULT_LIMIT = 15 << 20
 # Each operation has a log file on the host, and bbot's workers know fewer than a dozen.
 MOST_OPERATIONS = 100
 
@@ -22,16 +29,17 @@ MOST_OPERATIONS = 100
 _LIMITS = ParseLimits(manifests=1, pairs=1000)
 
 
-def read_arrived(path: str, task: Task, name: str = "result") -> Result:
-    """Return the result of `task` in the file `path`, which a guest has written.
+def read_arrived(folder: str, task: Task, name: str = "result") -> Result:
+    """Return the result of `task` that a guest has put into `folder`.
 
-    It takes some seconds and 100 MiB at most. `name` stands for the file in errors. Raises
+    It takes some seconds and 250 MiB at most. `name` stands for the file in errors. Raises
     ManifestError, whose text says what is wrong with it, and OSError if it cannot be read.
     """
-    with open(path, "rb") as file:
-        data = file.read(RESULT_LIMIT + 1)
-    if len(data) > RESULT_LIMIT:
-        raise ManifestError(name, 0, 0, f"it has more than {RESULT_LIMIT} bytes")
+    data = _content(folder, name)
+    if decode(data)[1] is not None:
+        # Workers before bbot 0.13 put into logs whatever compilers print: a log with
+        # pictures of control characters is worth more than none.
+        data = replace_odd(data).encode()
     result = Result.parse(parse(data, name, _LIMITS), name).identified(task)
     if (result.name, result.version) != (task.name, task.version):
         of = f"of {result.name} {result.version}, not of {task.name} {task.version}"
@@ -39,3 +47,18 @@ def read_arrived(path: str, task: Task, name: str = "result") -> Result:
     if len(result.operations) > MOST_OPERATIONS:
         raise ManifestError(name, 0, 0, f"it has {len(result.operations)} operations")
     return result
+
+
+def _content(folder: str, name: str) -> bytes:
+    """Return the text of the manifest in `folder`. Raises ManifestError, OSError."""
+    path = arrived_in(folder, RESULT) or os.path.join(folder, OLD)
+    with open(path, "rb") as file:
+        data = file.read(RESULT_LIMIT + 1)
+    if len(data) > RESULT_LIMIT:
+        raise ManifestError(name, 0, 0, f"it has more than {RESULT_LIMIT} bytes")
+    if not path.endswith(PACKED):
+        return data
+    try:
+        return decompress(data, RESULT_LIMIT)
+    except Lz4Error as error:
+        raise ManifestError(name, 0, 0, f"it is no LZ4 frame: {error}") from error

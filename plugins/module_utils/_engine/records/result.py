@@ -70,14 +70,17 @@ class Result(Record):
             return self
         return replace(self, name=task.name, version=task.version)
 
-    def for_controller(self) -> Self:
+    def for_controller(self, *, checksums: bool) -> Self:
         """Return the result as controllers know it.
 
         They are not shown our report, nor the operations that were not begun: bbot's workers
-        leave those out.
+        leave those out. Nor the `checksums`, if they do not know them.
         """
         begun = tuple(each for each in self.operations if each.status is not Status.SKIP)
-        return replace(self, report=None, operations=begun)
+        result = replace(self, report=None, operations=begun)
+        if checksums:
+            return result
+        return replace(result, dependency_checksum=None, worker_checksum=None)
 
     @property
     def statuses(self) -> dict[str, Status]:

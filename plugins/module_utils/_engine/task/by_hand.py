@@ -16,11 +16,12 @@ import typing as t
 from ..errors import Interrupted
 from ..host.host import Host
 from ..host.phases import Phases
+from ..records.names import RESULT, arrived_in
 from ..records.result import Result
 from ..records.task import Task
 from ..records.values import Status
 from ..tftp.server import Limits, Server
-from .perform import Booking, Delivery, Outcome, for_result
+from .perform import Booking, Delivery, Outcome, for_result, offer_task
 
 # The worker has to be told to ask here.
 _ADDRESS = "127.0.0.1"
@@ -50,17 +51,16 @@ def perform_by_hand(
         for place in (get, put):
             os.makedirs(place, exist_ok=True)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        with open(os.path.join(get, "manifest"), "w", encoding="utf-8", newline="") as file:
-            file.write(task.to_text())
+        offer_task(task, get)
         server = Server(_ADDRESS, port, get_root=get, put_root=put, limits=for_result(limits))
         with server, phases.during("work"):
             place = f"in {get} and at {_ADDRESS}:{server.port}"
             host.report(f"info: task {task.name}/{task.version} is {place}")
-            delivery = Delivery(task, os.path.join(put, "manifest"))
-            while not os.path.isfile(delivery.path):
+            delivery = Delivery(task, put)
+            while not arrived_in(put, RESULT):
                 if not alive():
                     raise Interrupted
-                server.serve(_INTERVAL, lambda: os.path.isfile(delivery.path))
+                server.serve(_INTERVAL, lambda: arrived_in(put, RESULT) is not None)
         delivery.judge()
     result: Result = delivery.result
     if booking is not None:

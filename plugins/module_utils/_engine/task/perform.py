@@ -31,6 +31,7 @@ from ..machine.locking import task_lock
 from ..machine.sweep import leased
 from ..machine.template import Clone, clone
 from ..machine.toolchain import Toolchain
+from ..records import names
 from ..records.arrived import RESULT_LIMIT, read_arrived
 from ..records.report import ReportError, TaskReport, check_uploads, read_report
 from ..records.result import Result
@@ -59,14 +60,18 @@ class Booking:
     entry: int
     awaited: bool = True
 
-    def abort(self, task: Task, reason: str) -> None:
-        """Give the task the result of an aborted one, for the host's sake, if it has none yet.
+    def give_up(self, task: Task, culprit: str, reason: str) -> None:
+        """See to it that a task which an error has ended does not stay without a result.
 
-        A journal that cannot be written does not matter: the next recovery will do it.
+        It is aborted if it is at fault itself, else given back. A journal that cannot be written
+        does not matter: the next recovery will do it.
         """
         with contextlib.suppress(JournalError):
-            result = Result.for_task(task)
-            self.journal.store(self.entry, result, culprit="host", reason=reason)
+            if culprit == "task":
+                result = Result.for_task(task)
+                self.journal.store(self.entry, result, culprit=culprit, reason=reason)
+            else:
+                self.journal.give_back(self.entry, task, culprit="host", reason=reason)
 
     def describe(self, outcome: Outcome) -> None:
         """Add what is known only after the machine is down; a failure does not matter."""
@@ -100,7 +105,7 @@ def perform_booked(
         outcome = performance()
     except (EngineError, Interrupted, OSError) as error:
         if booking is not None:
-            booking.abort(task, sentence(error))
+            booking.give_up(task, "host", sentence(error))
         raise
     if booking is not None:
         booking.describe(outcome)
@@ -167,21 +172,22 @@ def perform(
         folder = os.path.join(host.tftp, "build", f"{toolchain.name}-{own.id}")
         own.note(folders=[folder])
         get, put = os.path.join(folder, "get"), os.path.join(folder, "put")
-        delivery = Delivery(task, os.path.join(put, "manifest"))
+        delivery = Delivery(task, put)
         if booking is not None:
             if booking.awaited:
-                own.note(journal=[booking.journal.path, booking.entry], delivery=delivery.path)
+                # The name stands for all that the result may have.
+                delivered = os.path.join(put, names.OLD)
+                own.note(journal=[booking.journal.path, booking.entry], delivery=delivered)
             booking.journal.own(booking.entry, own.name, logs)
         make_private(folder)
         os.mkdir(get)
         os.mkdir(put)
-        with open(os.path.join(get, "manifest"), "w", encoding="utf-8", newline="") as file:
-            file.write(task.to_text())
+        offer_task(task, get)
         for name, path in files.items():
             shutil.copyfile(path, os.path.join(get, name))
         place = _Place(host, own, machine, toolchain, running)
         starts: list[Start] = []
-        keeper = _Keeper(host, booking, delivery, running.alive, phases)
+        keeper = _Keeper(host, task, booking, delivery, running.alive, phases)
 
         def judge() -> SoftFailure | None:
             failure = delivery.judge()
@@ -196,7 +202,7 @@ def perform(
             prepare=place.snapshot,
             get_root=get,
             put_root=put,
-            awaited=delivery.path,
+            awaited=names.RESULT,
             waits=waits,
             limits=for_result(limits),
             logs=machine_logs,
@@ -237,7 +243,14 @@ def perform(
 
 def for_result(limits: Limits) -> Limits:
     """``limits`` with that of the result, which is parsed, beside those of other uploads."""
-    return dataclasses.replace(limits, named={"manifest": RESULT_LIMIT})
+    return dataclasses.replace(limits, named=dict.fromkeys(names.RESULT, RESULT_LIMIT))
+
+
+def offer_task(task: Task, folder: str) -> None:
+    """Write the task into ``folder``, by all names a worker may ask for. Raises OSError."""
+    for name in names.TASK:
+        with open(os.path.join(folder, name), "w", encoding="utf-8", newline="") as file:
+            file.write(task.to_text())
 
 
 def faked(task: Task, booking: Booking | None) -> Outcome:
@@ -285,19 +298,21 @@ class _Place:
 
 
 class Delivery:
-    """The result, as far as one has arrived at ``path``; an aborted task's until then."""
+    """The result, as far as one has arrived in ``folder``; an aborted task's until then."""
 
-    def __init__(self, task: Task, path: str) -> None:
-        self.path = path
+    def __init__(self, task: Task, folder: str) -> None:
+        self.folder = folder
         self.result = Result.for_task(task)
         self.report = TaskReport()
         self.complaint = ""
+        self.arrived = False
         self._task = task
 
     def judge(self) -> SoftFailure | None:
         """Read what has arrived. A garbled or abnormal one is a soft failure."""
+        self.arrived = True
         try:
-            result = read_arrived(self.path, self._task)
+            result = read_arrived(self.folder, self._task)
         except ManifestError as error:
             self.complaint = f"the result cannot be used: {cut(str(error))}"
         else:
@@ -316,7 +331,7 @@ class Delivery:
             self.report = read_report(result.report)
         except ReportError as error:
             return f"the report in the result is not as it should be: {cut(str(error))}"
-        return check_uploads(self.report, os.path.dirname(self.path))
+        return check_uploads(self.report, self.folder)
 
 
 class _Keeper:
@@ -325,12 +340,14 @@ class _Keeper:
     def __init__(
         self,
         host: Host,
+        task: Task,
         booking: Booking | None,
         delivery: Delivery,
         alive: t.Callable[[], bool],
         phases: Phases,
     ) -> None:
         self._host = host
+        self._task = task
         self._booking = booking
         self._delivery = delivery
         self._alive = alive
@@ -349,7 +366,10 @@ class _Keeper:
         pause = _STORE_PAUSE
         while True:
             try:
-                journal.store(entry, self._delivery.result, culprit=culprit, reason=reason)
+                if culprit == "host" and not self._delivery.arrived:
+                    journal.give_back(entry, self._task, culprit=culprit, reason=reason)
+                else:
+                    journal.store(entry, self._delivery.result, culprit=culprit, reason=reason)
                 self._kept = True
                 return
             except JournalError as error:
@@ -383,12 +403,12 @@ def _blame(delivery: Delivery, failure: SoftFailure | None) -> tuple[Culprit, st
 
 def _collect(put: str, logs: str) -> dict[str, str]:
     """Move what else the guest uploaded from ``put`` to ``logs``; all that is there, by name."""
-    for folder, _dummy, names in os.walk(put):
-        for name in names:
+    for folder, _dummy, files in os.walk(put):
+        for name in files:
             path = os.path.join(folder, name)
             relative = os.path.relpath(path, put)
             # Hidden names are artifacts that were cut off.
-            if relative == "manifest" or name.startswith("."):
+            if relative in names.RESULT or name.startswith("."):
                 continue
             target = os.path.join(logs, "artifacts", relative)
             os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -399,8 +419,8 @@ def _collect(put: str, logs: str) -> dict[str, str]:
 def files_below(folder: str) -> dict[str, str]:
     """The files in ``folder`` and below it: paths by name relative to it, in order."""
     found = {}
-    for place, _dummy, names in os.walk(folder):
-        for name in names:
+    for place, _dummy, files in os.walk(folder):
+        for name in files:
             path = os.path.join(place, name)
             found[os.path.relpath(path, folder)] = path
     return dict(sorted(found.items()))

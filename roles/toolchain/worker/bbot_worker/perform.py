@@ -11,6 +11,7 @@ import re
 import time
 
 from .account import Account
+from .checksums import Unchanged, dependency_checksum, worker_checksum
 from .errors import WorkerError, is_worse
 from .guest import Guest
 from .log import Log
@@ -34,7 +35,8 @@ def perform(task: Task, result: Result, work: str, tftp: Tftp, progress: Progres
 
     The sources are fetched as a part of the first one. Every operation that was asked for is in
     the result afterwards: those after a failure as skipped, and one in which this program itself
-    fails as ``abnormal``.
+    fails as ``abnormal``. None is there if the task is skipped as a whole: if its checksums are
+    those of the last build.
     """
     task.read_configuration()
     account = Account(home=work)
@@ -45,7 +47,13 @@ def perform(task: Task, result: Result, work: str, tftp: Tftp, progress: Progres
         operation = site.left.pop(0)
         if failed:
             result.add(operation, "skip", f"not begun: {failed} has failed")
-        elif is_worse(site.perform(operation), "warning"):
+            continue
+        try:
+            status = site.perform(operation)
+        except Unchanged:
+            result.unchanged = True
+            return
+        if is_worse(status, "warning"):
             failed = operation
 
 
@@ -83,6 +91,10 @@ class _Site:
         try:
             with contextlib.closing(Guest(self._work)) as guest:
                 status = self._attempt(operation, log, guest)
+        except Unchanged:
+            log.close()
+            self._progress.end(operation, "skip", time.monotonic() - started)
+            raise
         except Exception:
             import traceback
 
@@ -101,6 +113,7 @@ class _Site:
             if self._driver is None:
                 self._variables = _read_environment(self._task, self._work, runner)
                 self._driver = _prepare(self._task, self._work, self._tftp, runner)
+                self._compare(self._driver)
                 self._take_over(self._driver.operations, operation)
             self._driver.job.runner = runner
             self._driver.perform(operation)
@@ -122,6 +135,19 @@ class _Site:
         if log.warned:
             self._result.report.setdefault("warnings", {})[operation] = log.first_warning[:500]
         return "warning" if status == "success" and log.warned else status
+
+    def _compare(self, driver: Driver) -> None:
+        """Note what the build depends on. Raises Unchanged if that is what it was the last time."""
+        result, task = self._result, self._task
+        result.worker_checksum = worker_checksum()
+        try:
+            depended = dependency_checksum(task, driver.job.source, driver.name)
+        except OSError as error:
+            raise WorkerError(f"the sources cannot be read: {error}", "abnormal") from error
+        result.dependency_checksum = depended
+        last = (task.value("worker-checksum"), task.value("dependency-checksum"))
+        if depended and last == (result.worker_checksum, depended):
+            raise Unchanged
 
     def _take_over(self, operations: list[str], first: str) -> None:
         """Have what the sources declare done after the *first* operation, in which they came."""

@@ -23,6 +23,9 @@ class Result:
     def __init__(self) -> None:
         self.name, self.version = "unknown", "0"  # The marks of a task that was not read.
         self.operations: list[tuple[str, str, str]] = []
+        # Of what the task depends on, if that can be told; see the module checksums.
+        self.worker_checksum = self.dependency_checksum = ""
+        self.unchanged = False
         self.report: dict[str, Any] = {}
 
     def add(self, operation: str, status: str, log: str) -> None:
@@ -31,7 +34,12 @@ class Result:
 
     @property
     def status(self) -> str:
-        """The worst of the operations'; of none, that of a machine that went wrong."""
+        """The worst of the operations'; of none, that of a machine that went wrong.
+
+        A task that need not be done again is skipped.
+        """
+        if self.unchanged:
+            return "skip"
         worst = "success" if self.operations else "abnormal"
         for _name, status, _log in self.operations:
             worst = status if is_worse(status, worst) else worst
@@ -42,6 +50,10 @@ class Result:
         pairs = [("name", self.name), ("version", self.version), ("status", self.status)]
         pairs += [(f"{name}-status", status) for name, status, _log in self.operations]
         pairs += [(f"{name}-log", log) for name, _status, log in self.operations]
+        # Nothing can be said of the next build by one that did not come to its end.
+        if self.dependency_checksum and not is_worse(self.status, "error"):
+            pairs.append(("dependency-checksum", self.dependency_checksum))
+            pairs.append(("worker-checksum", self.worker_checksum))
         if self.report:
             import json
 

@@ -58,7 +58,9 @@ class Site:
 
     def task(self, version: str, logs: str | None) -> int:
         task = Task(name="hello", version=version, repository_url="https://x/", machine="m1")
-        response = TaskResponse("s", task, result_url="https://x/r")
+        response = TaskResponse(
+            "t/hello/1.0/linux/default//public/0.17.0/1", task, result_url="https://x/r"
+        )
         number = self.journal.accept(
             response, toolchain="default", controller="https://x/", answer=None
         )

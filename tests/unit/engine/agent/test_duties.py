@@ -9,6 +9,7 @@ The journal is real; controllers, machines and what performs a task are not.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import sqlite3
@@ -94,7 +95,12 @@ TASK = Task(
 
 
 def response(task: Task | None = TASK, **more: t.Any) -> TaskResponse:
-    return TaskResponse("s" if task else "", task, result_url="https://x/r", **more)
+    return TaskResponse(
+        "t/hello/1.0/linux/default//public/0.17.0/1" if task else "",
+        task,
+        result_url="https://x/r",
+        **more,
+    )
 
 
 class Controllers:
@@ -271,7 +277,35 @@ def test_what_another_agent_has_built_is_built_anew(
     assert answer.entry is not None
     entry = site.entry(answer.entry)
     assert Task.parse(entry.task, "x").dependency_checksum == ("d" if kept else None)
-    assert entry.agent_checksum == (None if checksum is None else "1")
+    # The task has a checksum, so that the controller knows the agent's, too.
+    assert entry.agent_checksum == "1"
+
+
+OLD = dataclasses.replace(TASK, dependency_checksum=None)
+
+
+@pytest.mark.parametrize(
+    ("session", "task", "known"),
+    [
+        ("/hello/1.0/linux/default/public-0.6", OLD, False),
+        ("t/hello/1.0/linux/default/public/0.13", OLD, False),
+        ("t/hello/1.0/linux/default/public/0.14", TASK, True),
+        (
+            "t/hello/1.0/linux/default/public/0.14",
+            dataclasses.replace(OLD, requires=("c++",)),
+            True,
+        ),
+        ("t/hello/1.0/linux/default/public/0.14", dataclasses.replace(OLD, host=False), True),
+        ("/hello/1.0/x86_64-linux/default//public/0.16/1", OLD, True),
+    ],
+)
+def test_who_knows_checksums_gets_the_agents_unasked(
+    site: Site, session: str, task: Task, known: bool
+) -> None:
+    given = dataclasses.replace(response(task), session=session)
+    answer, _controllers = site.ask(first=given, second=None)
+    assert answer.entry is not None
+    assert site.entry(answer.entry).agent_checksum == ("1" if known else None)
 
 
 def outcome(status: Status = Status.SUCCESS, **more: t.Any) -> Outcome:
@@ -320,7 +354,8 @@ def test_whatever_a_task_ends_with_is_told_in_a_line(
         full = raising(JournalError("the disk is full"))
         monkeypatch.setattr(site.duties.journal, "store", full)
     done = site.duties.perform_entry(entry, lambda: True)
-    assert (done.status, done.culprit, done.seconds) == ("abort", culprit, 0.0)
+    status = "abort" if culprit == "task" else "interrupt"
+    assert (done.status, done.culprit, done.seconds) == (status, culprit, 0.0)
     assert done.reason
     assert "\n" not in done.reason
     assert blame(error) == culprit
@@ -333,7 +368,7 @@ def test_a_task_that_is_interrupted_is_nobodys_fault(
     monkeypatch.setattr(site.duties, "_perform", raising(Interrupted()))
     entry = site.entry()
     done = site.duties.perform_entry(entry, lambda: False)
-    assert (done.status, done.culprit, done.reason) == ("abort", "none", "interrupted")
+    assert (done.status, done.culprit, done.reason) == ("interrupt", "none", "interrupted")
     # Whoever interrupts it sees to its result.
     assert site.entry(entry.id).state == "running"
 
@@ -362,7 +397,7 @@ def test_a_folder_of_logs_that_cannot_be_made_is_a_fault_of_the_host(site: Site)
     (site.root / "log-dir").rmdir()
     (site.root / "log-dir").write_text("in the way")
     done = site.duties.perform_entry(site.entry(), lambda: True)
-    assert (done.status, done.culprit) == ("abort", "host")
+    assert (done.status, done.culprit) == ("interrupt", "host")
 
 
 @pytest.mark.parametrize("boosted", [False, True])

@@ -99,7 +99,9 @@ class Site:
 
     def task(self, version: str) -> int:
         task = Task(name="hello", version=version, repository_url="https://x/", machine="m1")
-        response = TaskResponse("s", task, result_url="https://x/r")
+        response = TaskResponse(
+            "t/hello/1.0/linux/default//public/0.17.0/1", task, result_url="https://x/r"
+        )
         return self.journal.accept(
             response, toolchain="stage", controller="https://x/", answer=None, owner="7-7@7.000"
         )

@@ -49,7 +49,9 @@ class Site:
 
     def task(self, version: str = "1.0", *, stored: bool = True, **more: t.Any) -> int:
         task = Task(name="hello", version=version, repository_url="https://x/", machine="m1")
-        response = TaskResponse("s", task, result_url="https://x/r")
+        response = TaskResponse(
+            "t/hello/1.0/linux/default//public/0.17.0/1", task, result_url="https://x/r"
+        )
         number = self.journal.accept(response, toolchain="default", controller=URL, answer=None)
         if stored:
             self.journal.store(number, Result.for_task(task, Status.ERROR), **more)

@@ -43,9 +43,23 @@ def journal(tmp_path: Path) -> Journal:
     return Journal(str(tmp_path / "state" / "journal.sqlite"))
 
 
-def accept(journal: Journal, **more: object) -> int:
+# Of a brep that knows interrupted tasks.
+NEWER = dataclasses.replace(RESPONSE, session="t/hello/1.0/linux/default//public/0.17.0/1")
+
+
+def accept(journal: Journal, response: TaskResponse = RESPONSE, **more: object) -> int:
     facts = {"toolchain": "default", "controller": "https://x/", "answer": "AAAA", **more}
-    return journal.accept(RESPONSE, **facts)  # type: ignore[arg-type]
+    return journal.accept(response, **facts)  # type: ignore[arg-type]
+
+
+def test_an_older_controller_is_told_nothing_of_an_interrupted_task(journal: Journal) -> None:
+    number = accept(journal)
+    settle(journal, number)
+    assert journal.queue() == []
+    (row,) = journal.latest(1)
+    assert (row.state, row.status, row.reason) == (
+        *("done", "interrupt", "the agent was interrupted"),
+    )
 
 
 def test_the_life_of_a_task(journal: Journal) -> None:
@@ -120,18 +134,18 @@ def test_orphans(journal: Journal) -> None:
 @pytest.mark.parametrize(
     ("delivered", "status"),
     [
-        (None, Status.ABORT),
-        ("", Status.ABORT),
+        (None, Status.INTERRUPT),
+        ("", Status.INTERRUPT),
         (": 1\nname: hello\nversion: 1.0\nstatus: success\n", Status.SUCCESS),
         (": 1\nname: unknown\nversion: 0\nstatus: abnormal\n", Status.ABNORMAL),
-        (": 1\nname: other\nversion: 1.0\nstatus: success\n", Status.ABORT),
-        ("garbage", Status.ABORT),
+        (": 1\nname: other\nversion: 1.0\nstatus: success\n", Status.INTERRUPT),
+        ("garbage", Status.INTERRUPT),
     ],
 )
 def test_settling_the_task_of_the_dead(
     journal: Journal, tmp_path: Path, delivered: str | None, status: Status
 ) -> None:
-    number = accept(journal)
+    number = accept(journal, response=NEWER)
     place = tmp_path / "manifest"
     if delivered is not None:
         place.write_text(delivered)

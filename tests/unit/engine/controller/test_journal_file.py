@@ -106,7 +106,8 @@ def test_a_file_of_the_first_release_goes_on(tmp_path: Path, version: int) -> No
     assert [row.state for row in journal.latest(9)] == ["running", "queued", "delivered"]
     assert journal.result(1) is None
     settle(journal, 3)
-    assert [row.id for row in journal.queue()] == [2, 3]
+    # Its controller is too old for an interrupted one.
+    assert [row.id for row in journal.queue()] == [2]
     assert queued(journal) == 4
 
 

@@ -50,7 +50,7 @@ def talk(boot: Boot, *, clean: bool = True, attempt: int = 9) -> SoftFailure | N
         prepare=lambda _attempt: t.cast("t.Any", None),
         get_root="/get",
         put_root="/put",
-        awaited="/put/manifest",
+        awaited=("manifest",),
         waits=Waits(startup=40, total=50, retries=2, shutdown=60),
         limits=Limits(),
         logs="/logs",

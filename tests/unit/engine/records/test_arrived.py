@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.arrived
     read_arrived,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 
 HEAD = b": 1\nname: hello\nversion: 1.0\nstatus: success\n"
 TASK = Task.from_mapping(
@@ -36,7 +38,17 @@ TASK = Task.from_mapping(
 
 def full(piece: bytes, head: bytes = HEAD) -> bytes:
     """As much of `piece` after `head` as the limit allows."""
-    return head + piece * ((RESULT_LIMIT - len(head)) // len(piece))
+    return head + piece * ((RESULT_LIMIT - len(head) - 1) // len(piece))
+
+
+def pack(data: bytes) -> bytes:
+    """The data as a worker of bbot 0.14 sends it."""
+    return subprocess.run(["lz4", "-q", "-c"], input=data, check=True, capture_output=True).stdout
+
+
+def put(folder: Path, data: bytes, packed: bool) -> None:
+    name = "result.manifest.lz4" if packed else "manifest"
+    (folder / name).write_bytes(pack(data) if packed else data)
 
 
 def operations(count: int) -> bytes:
@@ -48,13 +60,13 @@ REFUSED = {
     "nothing": (b"", "result manifest expected"),
     "no manifest": (b"nonsense", "expected"),
     "another version": (HEAD.replace(b"1.0", b"1.1"), "it is of hello 1.1, not of hello 1.0"),
-    "too large": (HEAD + b"\n" * RESULT_LIMIT, "more than 10240000 bytes"),
+    "too large": (HEAD + b"\n" * RESULT_LIMIT, "more than 15728640 bytes"),
     "operations": (operations(101), "it has 101 operations"),
     "very many operations": (operations(600), "more than 1000 pairs"),
     "pairs": (full(b"a:\n"), "more than 1000 pairs"),
     "starts": (full(b":\n"), "more than 1 manifests"),
     "no end": (full(b"\\\n", HEAD + b"x-log: "), "."),
-    "no text": (full(b"\xff"), "."),
+    "no text": (full(b"\xff"), "':' expected after name"),
 }
 TAKEN = {
     "small": HEAD,
@@ -63,22 +75,52 @@ TAKEN = {
     "returns": full(b"\r"),
     "joined lines": full(b"x\\\n", HEAD + b"x: ") + b"\n",
     "a long log": full("ü\n".encode(), HEAD + b"x-status: success\nx-log:\n\\\n"),
+    "controls": full(b"\x00", HEAD + b"x-status: success\nx-log:"),
     "the most operations": operations(100),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_result_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [*((name, False) for name in REFUSED), ("nothing", True), ("too large", True)],
+)
+def test_what_is_no_result_is_refused(tmp_path: Path, name: str, packed: bool) -> None:
     data, words = REFUSED[name]
-    (tmp_path / "x").write_bytes(data)
+    put(tmp_path, data, packed)
     with pytest.raises(ManifestError, match=words):
-        read_arrived(str(tmp_path / "x"), TASK)
+        read_arrived(str(tmp_path), TASK)
 
 
-@pytest.mark.parametrize("name", [*TAKEN, *REFUSED])
-def test_memory_is_bounded(tmp_path: Path, name: str) -> None:
+def test_any_of_the_names_will_do(tmp_path: Path) -> None:
+    for name in ("manifest", "result.manifest", "result.manifest.lz4"):
+        folder = tmp_path / name.replace(".", "-")
+        folder.mkdir()
+        (folder / name).write_bytes(pack(HEAD) if name.endswith("lz4") else HEAD)
+        assert read_arrived(str(folder), TASK).status is Status.SUCCESS
+
+
+def test_what_is_not_packed_as_its_name_says_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "result.manifest.lz4").write_bytes(HEAD)
+    with pytest.raises(ManifestError, match="no LZ4 frame: it does not begin as an LZ4 frame does"):
+        read_arrived(str(tmp_path), TASK)
+
+
+def test_control_characters_cost_nothing_but_themselves(tmp_path: Path) -> None:
+    log = b"update-status: success\nupdate-log: \x1b[31mred\x1b[0m \x07bell \xff \xc2\x9b1mx\n"
+    (tmp_path / "manifest").write_bytes(HEAD + log)
+    assert read_arrived(str(tmp_path), TASK).logs == {"update": "red \u2407bell \ufffd x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [
+        *((name, False) for name in [*TAKEN, *REFUSED]),
+        *((name, True) for name in ("a long log", "too large")),
+    ],
+)
+def test_memory_is_bounded(tmp_path: Path, name: str, packed: bool) -> None:
     data = TAKEN[name] if name in TAKEN else REFUSED[name][0]
-    (tmp_path / "x").write_bytes(data)
+    put(tmp_path, data, packed)
     del data
     pid = os.fork()
     if pid == 0:
@@ -86,8 +128,8 @@ def test_memory_is_bounded(tmp_path: Path, name: str) -> None:
         try:
             with open("/proc/self/statm") as statm:
                 now = int(statm.read().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (now + (160 << 20),) * 2)
-            read_arrived(str(tmp_path / "x"), TASK)
+            resource.setrlimit(resource.RLIMIT_AS, (now + (250 << 20),) * 2)
+            read_arrived(str(tmp_path), TASK)
             status = 0
         except ManifestError:
             status = 2

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import types
 import typing as t
 from pathlib import Path
@@ -125,7 +126,9 @@ class Site:
         self.machine = self.a_machine("02:00:00:00:00:01")
         self.logs = root / "logs"
         self.journal = Journal(str(root / "state" / "journal.sqlite"))
-        response = TaskResponse("s", TASK, result_url="https://x/r")
+        response = TaskResponse(
+            "t/hello/1.0/linux/default//public/0.17.0/1", TASK, result_url="https://x/r"
+        )
         self.number = self.journal.accept(
             response, toolchain="default", controller="https://x/", answer=None
         )
@@ -202,11 +205,28 @@ def worker(text: str | bytes, **uploads: bytes) -> t.Callable[[t.Any], SoftFailu
         talk.started(Start(warm=False, seconds=1.0, reason=""))
         for name, content in uploads.items():
             Path(talk.put_root, name.replace("__", ".")).write_bytes(content)
-        Path(talk.awaited).write_bytes(text.encode() if isinstance(text, str) else text)
+        Path(talk.put_root, "manifest").write_bytes(
+            text.encode() if isinstance(text, str) else text
+        )
         failure: SoftFailure | None = talk.judge()
         return failure
 
     return act
+
+
+def test_a_result_by_todays_name_is_no_artifact(site: Site, converse: t.Any) -> None:
+    def act(talk: t.Any) -> SoftFailure | None:
+        talk.prepare(0)
+        Path(talk.put_root, "upload.tar").write_bytes(b"files")
+        packed = subprocess.run(["lz4", "-q"], input=result().encode(), capture_output=True)
+        Path(talk.put_root, "result.manifest.lz4").write_bytes(packed.stdout)
+        failure: SoftFailure | None = talk.judge()
+        return failure
+
+    converse(act)
+    outcome = site.perform()
+    assert outcome.result.status is Status.SUCCESS
+    assert list(outcome.artifacts) == ["upload.tar"]
 
 
 def upload(content: bytes = b"files", **more: t.Any) -> dict[str, t.Any]:
@@ -232,7 +252,7 @@ SENT = [
     (result(name="other"), "abnormal", "machine", "it is of other 1.0, not of hello 1.0"),
     (result(version="2.0"), "abnormal", "machine", "not of hello 1.0"),
     (result(name="unknown", version="0"), "success", "none", ""),
-    (result() + "x-long: " + "x" * 11_000_000, "abnormal", "machine", "more than 10240000 bytes"),
+    (result() + "x-long: " + "x" * 16_000_000, "abnormal", "machine", "more than 15728640 bytes"),
     (result(report=[]), "abnormal", "machine", ODD_REPORT),
     (result(report={"tests": 7}), "abnormal", "machine", ODD_REPORT),
     (result(report={"uploads": [{"name": "../x"}]}), "abnormal", "machine", ODD_REPORT),
@@ -313,7 +333,7 @@ def test_whatever_is_raised_the_task_has_one_result_and_nothing_is_left(
     def act(talk: t.Any) -> None:
         talk.prepare(0)
         if when != "before":
-            Path(talk.awaited).write_text(result())
+            Path(talk.put_root, "manifest").write_text(result())
         if when == "judged":
             assert talk.judge() is None
         raise error
@@ -327,7 +347,7 @@ def test_whatever_is_raised_the_task_has_one_result_and_nothing_is_left(
         # It was in the journal before anything could go wrong.
         assert (site.stored(), entry.culprit) == ("success", "none")
     elif when == "before" or isinstance(error, EngineError | OSError):
-        assert (site.stored(), entry.culprit) == ("abort", "host")
+        assert (site.stored(), entry.culprit) == ("interrupt", "host")
     else:
         # Not judged, and yet there: whoever clears away has found it.
         assert site.stored() == "success"
@@ -423,7 +443,7 @@ def test_a_machine_without_an_address_is_no_fault_of_the_host(site: Site, mac: s
     with pytest.raises(HostError, match="m1 is not bootstrapped, or has no MAC") as caught:
         site.perform()
     assert caught.value.culprit == "machine"
-    assert site.stored() == "abort"
+    assert site.stored() == "interrupt"
     site.assert_clean()
 
 
@@ -491,9 +511,12 @@ def test_the_guest_is_given_its_task_and_files_and_bounds(
     (tmp_path / "extra").write_text("content")
 
     def act(talk: t.Any) -> SoftFailure | None:
-        assert Task.parse(Path(talk.get_root, "manifest").read_bytes(), "x") == TASK
+        for name in ("manifest", "task.manifest"):
+            assert Task.parse(Path(talk.get_root, name).read_bytes(), "x") == TASK
         assert Path(talk.get_root, "given").read_text() == "content"
-        assert talk.limits.named == {"manifest": 10_240_000}
+        assert talk.limits.named == dict.fromkeys(
+            ["manifest", "result.manifest.lz4", "result.manifest"], 15 << 20
+        )
         # For nobody else.
         assert os.stat(os.path.dirname(talk.get_root)).st_mode & 0o777 == 0o700
         Path(talk.put_root, "packages").mkdir()
@@ -511,7 +534,7 @@ def test_a_file_to_give_that_is_gone(site: Site, converse: t.Any, tmp_path: Path
     converse(lambda _talk: pytest.fail("it is not to be started"))
     with pytest.raises(FileNotFoundError):
         site.perform(files={"given": str(tmp_path / "gone")})
-    assert site.stored() == "abort"
+    assert site.stored() == "interrupt"
     site.assert_clean()
 
 
@@ -570,7 +593,7 @@ class TestBooked:
 
 
 def test_a_result_that_is_gone_is_a_fault_of_the_host(tmp_path: Path) -> None:
-    delivery = Delivery(TASK, str(tmp_path / "manifest"))
+    delivery = Delivery(TASK, str(tmp_path))
     with pytest.raises(FileNotFoundError):
         delivery.judge()
     # What was assumed stays.

@@ -14,9 +14,7 @@ from ...controller.journal import Entry, JournalError, settle
 from ...controller.priority import Busy, Priority, victims
 from ...controller.urls import masked
 from ...errors import EngineError, sentence
-from ...records.result import Result
 from ...records.task import Task
-from ...records.values import Status
 from ..duties import blame
 from ..job import CancelToken, Job, JobError
 from ..outcomes import Performed
@@ -111,8 +109,7 @@ class TasksDesk(Desk[_Performance]):
             entry = journal.get(work.entry)
             if entry is not None:
                 task = Task.parse(entry.task, f"journal entry {entry.id}")
-                result = Result.for_task(task, Status.INTERRUPT)
-                journal.store(entry.id, result, culprit="host", reason=reason)
+                journal.give_back(entry.id, task, culprit="host", reason=reason)
             self.state.say.info(f"{work.title}: {reason}")
             work.interrupted = True
             self._tell()

@@ -19,6 +19,7 @@ _ANSI = re.compile(
 )
 _NEWLINE = re.compile("(?<!\r)\r+\n")  # The look behind keeps it linear.
 _MIN_LIMIT = 256
+_PIECE = 1 << 16
 
 
 def sanitize(data: bytes) -> str:
@@ -37,6 +38,18 @@ def sanitize(data: bytes) -> str:
     if "\b" in text:
         text = "\n".join(map(_erase, text.split("\n")))
     return NON_GRAPHIC.sub(_show, text)
+
+
+def replace_odd(data: bytes) -> str:
+    """Return the text of a manifest with everything replaced that no manifest may contain.
+
+    Unlike sanitize() it leaves each line where it is, its name included. Terminal escape
+    sequences are dropped, other characters are shown as there.
+    """
+    text = _ANSI.sub("", data.decode("utf-8", "replace"))
+    # In pieces, as each character that is replaced takes some memory until the end.
+    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    return "".join(NON_GRAPHIC.sub(_show, piece) for piece in pieces)
 
 
 def cap(text: str, limit_bytes: int) -> str:

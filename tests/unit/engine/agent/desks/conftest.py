@@ -52,7 +52,7 @@ DESKS: dict[str, type[Desk[t.Any]]] = {
 }
 
 RESPONSE = """: 1
-session: s1
+session: t/hello/1.0/linux/default//public/0.17.0/1
 result-url: http://127.0.0.1:9/?build-result
 :
 name: hello

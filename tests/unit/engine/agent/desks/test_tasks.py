@@ -36,7 +36,7 @@ def test_one_that_cannot_be_begun_is_settled_at_once(
     jobs.obstacle = error
     desk.visit()
     entry = office.duties.journal.get(number)
-    assert (entry.state, entry.status, entry.culprit) == ("queued", "abort", "host")
+    assert (entry.state, entry.status, entry.culprit) == ("queued", "interrupt", "host")
     assert entry.reason
     assert "cannot be begun: " in office.errors[0]
     assert len(office.errors) == 1
