@@ -264,4 +264,6 @@ def test_another_agent_s_work_is_left_alone(worked: BuildHost, bootstrapped: Mac
                     third.says("cleared away the dead agent of process")
                     until(lambda: not journal(worked).queue(), "its result was delivered")
                     assert len(worked.qemus()) == 1
-        assert {arrival.result.name for arrival in controller.arrivals} == {"hello", "slow"}
+        assert {arrival.result.name for arrival in controller.arrivals} == {"hello"}
+        # By the first one, when it was ended.
+        assert [task.name for task in controller.interrupted] == ["slow"]
