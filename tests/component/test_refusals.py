@@ -29,13 +29,16 @@ def route() -> tuple[str, str]:
 def test_a_network_that_is_in_use(play: Play) -> None:
     network, device = route()
     wanted = f"overlaps with {network}, which the host reaches by {device}"
-    play("host", "--check", host_bridge_network=network, fails=wanted)
+    play("host", "--check", host_bridge="brtest", host_bridge_network=network, fails=wanted)
 
 
 @pytest.mark.parametrize(
     ("variables", "fails"),
     [
-        ({"host_bridge_network": "172.30.254.1/24"}, "do you mean 172.30.254.0/24?"),
+        (
+            {"host_bridge": "brtest", "host_bridge_network": "172.30.254.1/24"},
+            "do you mean 172.30.254.0/24?",
+        ),
         ({"host_bridge": "lo"}, "has an interface lo that this role has not made"),
         ({"host_bridge": "a name; that is none"}, "choose another host_bridge"),
         ({"host_volume": "../elsewhere"}, "names of their own"),

@@ -65,38 +65,37 @@ def workplace() -> Iterator[str]:
     """A folder that all can pass through, gone afterwards, with those of who was killed."""
     prefix = os.path.join(_PLACE, f"bbot-image-{os.geteuid()}-")
     for stale in glob.glob(f"{prefix}*"):
-        with _locked(stale) as free:
-            if free:
+        lock = _lock(stale)
+        if lock is not None:
+            try:
                 _remove(stale)
+            finally:
+                os.close(lock)
     place = tempfile.mkdtemp(prefix=prefix)
+    lock = _lock(place)
     try:
-        with _locked(place):
-            os.chmod(place, 0o755)
-            yield place
+        os.chmod(place, 0o755)
+        yield place
     finally:
         _remove(place)
+        if lock is not None:
+            os.close(lock)
 
 
-@contextlib.contextmanager
-def _locked(place: str) -> Iterator[bool]:
-    """Hold the lock of a folder of ours; False where another has it, or it is not ours."""
+def _lock(place: str) -> int | None:
+    """The lock of a folder of ours, to be closed; None where another has it, or it is not ours."""
     try:
         folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
-        yield False
-        return
+        return None
     try:
-        if os.fstat(folder).st_uid != os.geteuid():
-            yield False
-            return
-        try:
+        if os.fstat(folder).st_uid == os.geteuid():
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(folder)
+            return folder
+    except BlockingIOError:
+        pass
+    os.close(folder)
+    return None
 
 
 def _remove(place: str) -> None:

@@ -218,7 +218,8 @@ def test_a_result_by_todays_name_is_no_artifact(site: Site, converse: t.Any) -> 
     def act(talk: t.Any) -> SoftFailure | None:
         talk.prepare(0)
         Path(talk.put_root, "upload.tar").write_bytes(b"files")
-        packed = subprocess.run(["lz4", "-q"], input=result().encode(), capture_output=True)
+        said = result().encode()
+        packed = subprocess.run(["lz4", "-q"], input=said, capture_output=True, check=True)
         Path(talk.put_root, "result.manifest.lz4").write_bytes(packed.stdout)
         failure: SoftFailure | None = talk.judge()
         return failure
