@@ -102,6 +102,7 @@ def test_a_task_is_built_and_its_result_uploaded(
         *("name", "version", "status"),
         *("configure-status", "update-status", "test-status"),
         *("configure-log", "update-log", "test-log"),
+        *("dependency-checksum", "worker-checksum"),
         "report",
     ]
     assert (values["name"], values["version"]) == ("libhello", "1.2.3")
