@@ -128,7 +128,7 @@ def test_refusals(ready: BuildHost, tmp_path: Path) -> None:
         assert words in refusal(result)
 
 
-def test_a_task_that_cannot_be_performed_is_aborted(host: BuildHost, tmp_path: Path) -> None:
+def test_a_task_that_cannot_be_performed_is_given_back(host: BuildHost, tmp_path: Path) -> None:
     host.install()
     assert host.ensure(fake=True).changed
     with Controller() as controller:
@@ -138,8 +138,7 @@ def test_a_task_that_cannot_be_performed_is_aborted(host: BuildHost, tmp_path: P
         (host.volume / "tiny" / "tiny-1").unlink()
         (failed, _delivered) = run_tasks(tmp_path, [running(host, id=asked["id"]), uploading(host)])
         assert "machine tiny is not ready for tasks" in refusal(failed)
-        (arrival,) = controller.arrivals
-        assert arrival.result.status is Status.ABORT
+        assert (controller.interrupted, controller.arrivals) == ([make_task()], [])
     assert entries(host)[0].culprit == "host"
 
 
