@@ -86,8 +86,9 @@ def test_nothing_is_of_use_to_another_user(ready: BuildHost, files: dict[str, st
             return
         (work,) = ready.volume.glob("tiny/tiny-default-*")
         places = [ready.state, ready.runtime, ready.logs, ready.tftp / "build", work]
-        for user in (0, OUTSIDER):
-            found[user] = usable_by(user, places)
+        with ready.engine().lock("some", "be looked at"):
+            for user in (0, OUTSIDER):
+                found[user] = usable_by(user, places)
 
     old = os.umask(0o022)
     try:
