@@ -455,8 +455,12 @@ def test_a_lost_packet_is_repeated_when_it_is_due(host, guest):
     due = server.deadline()
     assert due is not None
     assert 0.0 < due - began < 0.1
-    assert not server.serve(0.1)
-    assert len(guest.hear(server)) >= 2
+    heard: list[bytes] = []
+    end = time.monotonic() + 5
+    while len(heard) < 2 and time.monotonic() < end:
+        assert not server.serve(0.1)
+        heard += guest.hear(server)
+    assert len(heard) >= 2
 
 
 def test_it_gives_up(host, guest):
