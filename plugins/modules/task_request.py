@@ -142,7 +142,8 @@ def request(module: AnsibleModule) -> dict[str, t.Any]:
     if params["toolchain_version"] is not None:
         arguments += ["--toolchain-ver", params["toolchain_version"]]
     duties = _argspec.make_duties(module, [*arguments, *params["controllers"]])
-    headers = offers(machine for machine in duties.machines() if duties.free(machine))
+    room = duties.room()
+    headers = offers(machine for machine in duties.machines() if duties.free(machine, room))
     result: dict[str, t.Any] = {
         "changed": False,
         "machines": sorted(headers),

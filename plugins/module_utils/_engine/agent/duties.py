@@ -30,7 +30,7 @@ from ..host.bounded_file import BoundedFile
 from ..host.diagnostics import Diagnostics
 from ..host.host import Host, HostError
 from ..host.locks import LockError
-from ..host.room import NoRoom, objection
+from ..host.room import NoRoom, Room
 from ..linux.private import make_private
 from ..linux.process import Runner
 from ..machine import bootstrap as _bootstrap
@@ -164,12 +164,16 @@ class Duties:
         running = self._running(lambda: True, self.host)
         return "save" if _warm.wanted(self.host, machine, self.toolchain(), running) else action
 
-    def free(self, machine: Machine) -> bool:
-        """Whether a task could begin on ``machine`` now."""
+    def room(self) -> Room:
+        """What the host has room for now; to be asked once for all machines."""
+        return Room(self.host)
+
+    def free(self, machine: Machine, room: Room) -> bool:
+        """Whether a task could begin on ``machine``, for which there has to be ``room``."""
         if machine.bootstrapped is None or not is_free(self.host, machine):
             return False
         running = self._running(lambda: True, self.host)
-        return not objection(self.host, running.ram_of(machine.bootstrapped.machine))
+        return not room.objection(running.ram_of(machine.bootstrapped.machine))
 
     @property
     def shares_machines(self) -> bool:

@@ -12,6 +12,7 @@ Claims and places in line are in the leases, so they end with their owners.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import time
@@ -70,37 +71,37 @@ def _limit(path: str) -> int:
         return sys.maxsize
 
 
-class _Others:
-    """The living leases beside our own: what they have claimed, and who of them waits."""
+class Room:
+    """What there was room for when this was made: what living leases claim, and who waits.
 
-    def __init__(self, host: Host, own: str | None) -> None:
+    The lease with the id `own` is left out.
+    """
+
+    def __init__(self, host: Host, own: str | None = None) -> None:
         records = [record for name, record in host.leases.living().items() if name != own]
-        self.claimed = sum(record.get("ram") or 0 for record in records)
-        self.machines = sum(bool(record.get("ram")) for record in records)
-        self.waiting = [record["line"] for record in records if record.get("line")]
+        self._claimed = sum(record.get("ram") or 0 for record in records)
+        self._machines = sum(bool(record.get("ram")) for record in records)
+        self._waiting = [record["line"] for record in records if record.get("line")]
+        self._memory = memory()
 
-    def objection(self, ram: int, since: float) -> str:
-        """Why nobody who wants `ram` and waits since then can have it now; empty if one can.
+    def objection(self, ram: int, since: float = math.inf) -> str:
+        """Return why a machine with `ram` KiB could not be run; empty if it could.
 
-        A machine that is alone has what it wants: it would wait for ever.
+        `since` is when whoever wants that began to wait. A machine that is alone has what it
+        wants: it would wait for ever.
         """
-        before = sum(each < since for each in self.waiting)
+        before = sum(each < since for each in self._waiting)
         if before:
             return f"{before} in line before it"
-        room = memory()
-        if self.machines and self.claimed + ram > room:
-            there = f"{self.machines} machine{'s' * (self.machines > 1)}"
+        ram += _OVERHEAD
+        if self._machines and self._claimed + ram > self._memory:
+            there = f"{self._machines} machine{'s' * (self._machines > 1)}"
             return (
-                f"{there} of this host {'have' if self.machines > 1 else 'has'} "
-                f"{self.claimed >> 10} MiB of the {room >> 10} MiB for all, and it takes "
+                f"{there} of this host {'have' if self._machines > 1 else 'has'} "
+                f"{self._claimed >> 10} MiB of the {self._memory >> 10} MiB for all, and it takes "
                 f"{ram >> 10} MiB"
             )
         return ""
-
-
-def objection(host: Host, ram: int) -> str:
-    """Return why a machine with `ram` KiB could not be run now; empty if it could."""
-    return _Others(host, None).objection(ram + _OVERHEAD, time.time())
 
 
 def claim(
@@ -120,16 +121,15 @@ def claim(
     if lease.record.get("ram"):
         # Of an attempt before.
         return
-    ram += _OVERHEAD
     since = time.time()
     until = time.monotonic() + patience
     told = ""
     try:
         while True:
             with host.lock("room", "look for room for a machine", 30):
-                objection = _Others(host, lease.id).objection(ram, since)
+                objection = Room(host, lease.id).objection(ram, since)
                 if not objection:
-                    lease.note(ram=ram, line=None, waits=None)
+                    lease.note(ram=ram + _OVERHEAD, line=None, waits=None)
                     return
                 if not told:
                     lease.note(line=since)

@@ -135,11 +135,7 @@ def converse(
     either way but the directory that ``talk.prepare`` made. Raises VmError,
     NetworkError, CommandError, TftpError, HostError, LockError and Interrupted.
     """
-
-    def wait() -> None:
-        phases.begin("wait")
-
-    claim(host, lease, talk.ram, talk.patience, talk.alive, wait)
+    claim(host, lease, talk.ram, talk.patience, talk.alive, lambda: phases.begin("wait"))
     reason = ""
     if talk.resume is not None:
         phases.begin("snapshot")

@@ -536,9 +536,9 @@ def test_a_machine_whose_storage_fails_has_no_plan(
 @pytest.mark.parametrize("options", [[], ["--bridge", "br7"]])
 def test_who_performs_a_task_on_a_bridge_has_the_machine(site: Site, options: list[str]) -> None:
     machine, duties = site.machine(), site.make(*options)
-    assert duties.free(machine)
+    assert duties.free(machine, duties.room())
     with task_lock(duties.host, machine, "perform", Running(duties.accelerator)):
-        assert duties.free(machine) is not bool(options)
+        assert duties.free(machine, duties.room()) is not bool(options)
     assert duties.shares_machines is not bool(options)
 
 

@@ -20,9 +20,9 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host impor
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import Lease
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.room import (
     NoRoom,
+    Room,
     claim,
     memory,
-    objection,
 )
 
 MIB = 1024
@@ -53,11 +53,11 @@ def enter(host: Host, mib: int, patience: float = 0) -> Lease:
 def test_who_is_alone_has_what_it_wants(host: Host) -> None:
     lease = enter(host, 9000)
     assert lease.record["ram"] == (9000 + 100) * MIB
-    assert objection(host, 1) == (
+    assert Room(host).objection(1) == (
         "1 machine of this host has 9100 MiB of the 2048 MiB for all, and it takes 100 MiB"
     )
     lease.end()
-    assert objection(host, 9000 * MIB) == ""
+    assert Room(host).objection(9000 * MIB) == ""
 
 
 def test_what_fits_is_let_in_and_what_does_not_is_told_why(host: Host) -> None:
@@ -112,7 +112,7 @@ def test_who_comes_first_is_served_first(host: Host, said: list[str]) -> None:
         "1 in line before it",
         "1 machine of this host has 1100 MiB of the 2048 MiB for all, and it takes 1600 MiB",
     }
-    assert objection(host, 1) == "2 in line before it"
+    assert Room(host).objection(1) == "2 in line before it"
     there.end()
     for thread in threads:
         thread.join(20)
@@ -128,7 +128,7 @@ def test_who_is_not_wanted_any_more_leaves_the_line(host: Host, said: list[str])
     assert "ram" not in lease.record
     assert (said, told) == ([f"waiting for room: {FULL}"], [1])
     there.end()
-    assert objection(host, 1) == ""
+    assert Room(host).objection(1) == ""
 
 
 @dataclasses.dataclass

@@ -84,10 +84,12 @@ class AskingDesk(Desk[_Request]):
         state = self.state
         machines = {machine.name: machine for machine in state.machines}
         taken = () if state.duties.shares_machines else state.working
+        room = state.duties.room()
         idle = [
             name
             for name in headers
-            if name not in taken and (state.fake is not None or state.duties.free(machines[name]))
+            if name not in taken
+            and (state.fake is not None or state.duties.free(machines[name], room))
         ]
         controllers = [
             controller

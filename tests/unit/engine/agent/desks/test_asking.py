@@ -26,6 +26,7 @@ def desk(office: t.Any) -> t.Any:
     return office.desk("asking")
 
 
+@pytest.mark.parametrize("name", ["room", "free"])
 def test_an_obstacle(
     office: t.Any,
     desk: t.Any,
@@ -33,9 +34,10 @@ def test_an_obstacle(
     broken: t.Any,
     apart: t.Any,
     monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
-    bad = broken(True)
-    monkeypatch.setattr(office.duties, "free", bad)
+    bad = broken({"room": office.duties.room(), "free": True}[name])
+    monkeypatch.setattr(office.duties, name, bad)
     office.work(600, desk, each=lambda: office.state.call("asking", at_once=True))
     assert 3 <= len(bad.calls) <= 14
     assert apart(bad.calls) >= 0.999
