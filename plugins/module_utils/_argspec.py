@@ -145,7 +145,7 @@ def make_host(module: t.Any) -> Host:
         runtime=params["runtime_dir"],
         bridge=params["bridge"],
         egress=Egress.chosen(params["egress"], params["egress_refused"], params["resolvers"]),
-        user=params["user"] or None,
+        user=params["user"],
         report=Progress(params["progress_file"]),
     )
 

@@ -38,7 +38,7 @@ class Host:
     ``state`` holds locks, leases and cached findings; ``runtime`` the sockets of
     running machines. ``bridge`` is where guests are, None for a segment of its own for each.
     ``egress`` is the way out of these, None for nowhere. ``user`` is whom QEMU runs as, None
-    for the caller itself. ``report`` is told, line by line, what goes on, for people to read.
+    or empty for the caller itself. ``report`` is told, line by line, what goes on, for people to read.
     """
 
     run: Runner
@@ -59,7 +59,7 @@ class Host:
 
     def account(self) -> pwd.struct_passwd:
         """The account QEMU runs as; HostError if there is none of that name."""
-        if self.user is None:
+        if not self.user:
             return pwd.getpwuid(os.geteuid())
         try:
             account = pwd.getpwnam(self.user)
