@@ -38,7 +38,8 @@ class Host:
     ``state`` holds locks, leases and cached findings; ``runtime`` the sockets of
     running machines. ``bridge`` is where guests are, None for a segment of its own for each.
     ``egress`` is the way out of these, None for nowhere. ``user`` is whom QEMU runs as, None
-    or empty for the caller itself. ``report`` is told, line by line, what goes on, for people to read.
+    or empty for the caller itself. ``report`` is told, line by line, what goes on, for people
+    to read.
     """
 
     run: Runner
