@@ -29,7 +29,10 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.network.dnsmasq
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.segment import (
     GATEWAY,
     SERVER,
+    Seat,
     Segment,
+    SharedSegment,
+    guest_address,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.packets import (
     DATA,
@@ -71,7 +74,7 @@ def content(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def guest_of(segment: Segment, mac: str = MAC, address: str = FIRST) -> FrameGuest:
+def guest_of(segment: Seat, mac: str = MAC, address: str = FIRST) -> FrameGuest:
     return FrameGuest(segment.tap, mac, address, _segment._BRIDGE_MAC)
 
 
@@ -341,7 +344,9 @@ def ended(segment: Segment) -> bool:
 def test_a_dnsmasq_that_does_not_start_says_why(
     segment: Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with contextlib.closing(Dnsmasq(segment.namespace, "a test", "br1", GATEWAY, MAC)) as second:
+    with contextlib.closing(
+        Dnsmasq(segment.namespace, "a test", "br1", GATEWAY, {MAC: guest_address(0)})
+    ) as second:
         until(lambda: Path(f"/proc/{second.pid}/stat").read_text().split()[2] == "Z", "it ended")
         with pytest.raises(NetworkError, match="failed to create listening socket for 172"):
             second.check()
@@ -359,3 +364,59 @@ def test_a_port_that_is_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Rtnetlink, "bring_up", take)
     with pytest.raises(NetworkError, match=r"cannot have UDP port 69 of 196\.254\.111\.222 in the"):
         Segment(MAC, "a test", run)
+
+
+@pytest.fixture
+def shared() -> t.Iterator[SharedSegment]:
+    with contextlib.closing(SharedSegment([MAC, OTHER_MAC], "a test", run)) as made:
+        yield made
+
+
+def test_each_guest_of_a_shared_segment_has_its_address_and_its_server(
+    shared: SharedSegment, tmp_path: Path
+) -> None:
+    addresses = [str(guest_address(number)) for number in (0, 1)]
+    guests = [
+        guest_of(seat, mac, address)
+        for seat, mac, address in zip(shared.seats, (MAC, OTHER_MAC), addresses, strict=True)
+    ]
+    assert [guest.discover() for guest in guests] == addresses
+    with contextlib.ExitStack() as stack:
+        servers: list[Server] = []
+        heard: list[list[Event]] = [[], []]
+        for number, seat in enumerate(shared.seats):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            (folder / "manifest").write_text(f"for number {number}")
+            server = seat.serve(get_root=str(folder), put_root=None, on_event=heard[number].append)
+            servers.append(stack.enter_context(server))
+        # In either order, and for as long as they like.
+        for number in (1, 0, 0, 1, 1, 0):
+            got = answer(guests[number], servers[number])
+            assert got is not None
+            assert got.data[4:] == f"for number {number}".encode()
+            servers[1 - number].poll()
+        peers = [{event.peer[0] for event in events} for events in heard]
+        assert peers == [{address} for address in addresses]
+
+
+def test_guests_of_a_shared_segment_reach_each_other(shared: SharedSegment) -> None:
+    first = guest_of(shared.seats[0])
+    second = guest_of(shared.seats[1], OTHER_MAC, str(guest_address(1)))
+    first.send_udp((str(guest_address(1)), 5432), 4000, b"a query", to=OTHER_MAC)
+    got = second.receive(5432, 5)
+    assert got is not None
+    assert got.data == b"a query"
+
+
+def test_a_stranger_in_a_shared_segment_is_heard_as_the_first_guest(
+    shared: SharedSegment, content: Path
+) -> None:
+    """Which listens to one address only, as soon as it has heard its own guest."""
+    stranger = guest_of(shared.seats[1], OTHER_MAC, "172.30.254.9")
+    first, second = (seat.serve(get_root=str(content), put_root=None) for seat in shared.seats)
+    with first, second:
+        first.peer = FIRST
+        assert answer(stranger, first) is None
+        second.poll()
+        assert (first.dropped, second.dropped) == (1, 0)

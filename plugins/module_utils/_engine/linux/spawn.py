@@ -25,7 +25,7 @@ from .netns import enter_network
 _PR_SET_PDEATHSIG = 1
 # What a child says at most of what went wrong, in bytes, and how many descriptors it hands over.
 _LONGEST = 4096
-_MOST = 16
+_MOST = 32
 _INT = 4
 # Seconds in which a process that was killed is gone, unless the kernel has trouble with it.
 _GIVE_UP = 5.0

@@ -30,10 +30,10 @@ _LEASE = 86400
 def arguments(
     interface: str,
     gateway: ipaddress.IPv4Interface,
-    mac: str,
+    guests: t.Mapping[str, ipaddress.IPv4Address],
     resolvers: t.Sequence[str],
 ) -> list[str]:
-    """Return its arguments: the guest with `mac` always gets the first address after `gateway`.
+    """Return its arguments: the `guests`, by their MAC addresses, always get these addresses.
 
     Without `resolvers` the answer to any name is no, and at once.
     """
@@ -44,7 +44,8 @@ def arguments(
     words += ["--log-facility=/dev/null", "--leasefile-ro"]
     words += [f"--interface={interface}", "--except-interface=lo", "--bind-interfaces"]
     words += ["--no-hosts", "--no-resolv", *(f"--server={each}" for each in resolvers)]
-    words += ["--dhcp-authoritative", "--no-ping", f"--dhcp-host={mac},{first}"]
+    words += ["--dhcp-authoritative", "--no-ping"]
+    words += [f"--dhcp-host={mac},{address}" for mac, address in guests.items()]
     words += [f"--dhcp-range={first},{last},{gateway.netmask},{_LEASE}"]
     return words
 
@@ -73,7 +74,7 @@ class Dnsmasq:
         title: str,
         interface: str,
         gateway: ipaddress.IPv4Interface,
-        mac: str,
+        guests: t.Mapping[str, ipaddress.IPv4Address],
         resolvers: t.Sequence[str] = (),
     ) -> None:
         self._said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -82,7 +83,7 @@ class Dnsmasq:
             try:
                 self.pid = spawn(
                     find_program("dnsmasq", "dnsmasq-base"),
-                    arguments(interface, gateway, mac, resolvers),
+                    arguments(interface, gateway, guests, resolvers),
                     directory="/",
                     output=output,
                     title=title,

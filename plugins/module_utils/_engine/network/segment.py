@@ -4,10 +4,10 @@
 
 # This file is private to this collection and may change at any time.
 
-"""A network of its own for one running machine: a namespace that nothing on the host names.
+"""A network of its own for the machines of one task: a namespace that nothing on the host names.
 
-In there are a bridge with the gateway's address and the guest's tap, a dnsmasq, and the socket
-of our TFTP server. It is held by descriptors: when its processes and its owner are gone, the
+In there are a bridge with the gateway's address, a tap for each guest, a dnsmasq, and the sockets
+of our TFTP servers. It is held by descriptors: when its processes and its owner are gone, the
 kernel takes all of it away, and nothing that others do to the host's network reaches it.
 """
 
@@ -26,6 +26,7 @@ from ..linux.rtnetlink import Rtnetlink
 from ..linux.spawn import SpawnError, hand_over
 from ..linux.tap import make_tap
 from ..tftp.server import Server
+from ..tftp.sharing import bind_for_each
 from .bridge import NetworkError
 from .dnsmasq import Dnsmasq
 from .egress import Egress, WayOut
@@ -35,10 +36,11 @@ SERVER, PORT = "196.254.111.222", 69
 # The same in each segment. So small that its guests cannot fill the table of neighbours, which
 # the kernel has one of for all networks.
 GATEWAY = ipaddress.IPv4Interface("172.30.254.1/28")
+# How many guests there is an address for.
+MOST_GUESTS = 12
 BRIDGE = "br1"
 # A guest that is resumed knows it from the segment it was saved in.
 _BRIDGE_MAC = "02:62:62:6f:74:01"
-_TAP = "tap0"
 _LOOPBACK = 1
 
 # Seconds for what takes ten milliseconds.
@@ -67,10 +69,10 @@ def _step(name: str) -> t.Iterator[None]:
         raise NetworkError(f"{words}; {way_out}" if way_out else words) from error
 
 
-def _build(egress: Egress | None, run: Runner) -> list[int]:
+def _build(macs: t.Sequence[str], egress: Egress | None, run: Runner) -> list[int]:
     """Make a network in this process, which is to have no other purpose.
 
-    Return the descriptors of its namespace, of the tap, and of the server's socket.
+    Return the descriptors of its namespace, of the taps, and of the servers' sockets.
     """
     with _step("look at the host's network"):
         way_out = None if egress is None else WayOut(egress, run)
@@ -78,61 +80,111 @@ def _build(egress: Egress | None, run: Runner) -> list[int]:
         unshare_network()
         namespace = current_network()
     with _step(_TAP_STEP):
-        # It goes with its namespace; to take it away by itself would keep us waiting.
-        tap = make_tap(_TAP, persistent=True)
+        # They go with their namespace; to take one away by itself would keep us waiting.
+        taps = [make_tap(f"tap{number}", persistent=True) for number in range(len(macs))]
     with _step(f"make the guest's network, bridge {BRIDGE}"), Rtnetlink() as links:
         links.add_address(_LOOPBACK, ipaddress.IPv4Interface(SERVER))
         links.bring_up(_LOOPBACK)
         links.add_bridge(BRIDGE, _BRIDGE_MAC)
-        bridge, port = (socket.if_nametoindex(name) for name in (BRIDGE, _TAP))
+        bridge = socket.if_nametoindex(BRIDGE)
         links.set_router(bridge, forwarding=False)
         links.add_address(bridge, GATEWAY)
-        links.join(port, bridge)
-        # A guest may send from as many addresses as it likes.
-        links.set_port(port, locked=False)
-        links.bring_up(port)
+        for number, mac in enumerate(macs):
+            port = socket.if_nametoindex(f"tap{number}")
+            links.join(port, bridge)
+            # A guest may send from as many addresses as it likes.
+            links.set_port(port, locked=False)
+            links.bring_up(port)
+            if len(macs) > 1:
+                # Else each guest would get what is for another one, too.
+                links.lead_to(port, mac)
         links.bring_up(bridge)
     if way_out is not None:
         with _step("make the guest's way out"):
             way_out.open(BRIDGE)
     with _step(f"have UDP port {PORT} of {SERVER} in the guest's network"):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.bind((SERVER, PORT))
-    return [namespace, tap, sock.detach()]
+        clients = [str(guest_address(number)) for number in range(len(macs))]
+        sockets = bind_for_each(SERVER, PORT, clients)
+    return [namespace, *taps, *(sock.detach() for sock in sockets)]
 
 
-class Segment:
-    """The network of one guest, whose address is `mac`; see Attachment.
+def guest_address(number: int) -> ipaddress.IPv4Address:
+    """Return the address that dnsmasq tells the guest of this `number`, from 0 on."""
+    return GATEWAY.ip + 1 + number
 
-    Its way out is `egress`, None for nowhere; `run` runs programs. `owner` is whom lists of
-    processes show with its dnsmasq. `name` stands for what the guest is told of it. Raises
-    NetworkError.
+
+class Seat:
+    """The place of one guest in a segment, which has to outlast it; see Attachment."""
+
+    def __init__(self, namespace: int, tap: int, sock: socket.socket, dnsmasq: Dnsmasq) -> None:
+        self.namespace = namespace
+        self.tap = tap
+        self.dnsmasq = dnsmasq
+        self.socket = sock
+
+    def serve(self, **options: t.Any) -> Server:
+        """Return the server of this guest, whom alone it hears."""
+        return Server(SERVER, PORT, bound=self.socket.dup(), **options)
+
+    def close(self) -> None:
+        """Leave the place, which stays for another attempt."""
+
+
+class SharedSegment:
+    """The network of the guests whose addresses are `macs`, each of which has one of the `seats`.
+
+    The way out is `egress`, None for nowhere; `run` runs programs. `owner` is whom lists of
+    processes show with its dnsmasq. Raises NetworkError.
+    """
+
+    def __init__(
+        self, macs: t.Sequence[str], owner: str, run: Runner, egress: Egress | None = None
+    ) -> None:
+        if len(macs) > MOST_GUESTS:
+            raise NetworkError(
+                f"there is no network for {len(macs)} machines of a task, but for {MOST_GUESTS}"
+            )
+        if egress is not None:
+            egress = egress.check(run)
+        try:
+            build = functools.partial(_build, macs, egress, run)
+            opened = hand_over(build, _PATIENCE)
+        except SpawnError as error:
+            raise NetworkError(f"cannot make the guest a network of its own: {error}") from error
+        namespace, taps, sockets = opened[0], opened[1 : 1 + len(macs)], opened[1 + len(macs) :]
+        with contextlib.ExitStack() as undo:
+            for fd in (namespace, *taps):
+                undo.callback(os.close, fd)
+            servers = [undo.enter_context(socket.socket(fileno=fd)) for fd in sockets]
+            title = f"dnsmasq of {owner}"
+            hosts = {mac: guest_address(number) for number, mac in enumerate(macs)}
+            resolvers = egress.resolvers if egress else ()
+            dnsmasq = Dnsmasq(namespace, title, BRIDGE, GATEWAY, hosts, resolvers)
+            undo.callback(dnsmasq.close)
+            self.seats = [
+                Seat(namespace, tap, server, dnsmasq)
+                for tap, server in zip(taps, servers, strict=True)
+            ]
+            self._undo = undo.pop_all()
+
+    def close(self) -> None:
+        """Let go of it, which is the end of it; harmless a second time."""
+        self._undo.close()
+
+
+class Segment(Seat):
+    """A segment with a single guest, whose address is `mac`; it ends with the guest's place.
+
+    `name` stands for what guests are told of any segment.
     """
 
     name = f"segment {GATEWAY}, {SERVER}"
 
     def __init__(self, mac: str, owner: str, run: Runner, egress: Egress | None = None) -> None:
-        if egress is not None:
-            egress = egress.check(run)
-        try:
-            build = functools.partial(_build, egress, run)
-            self.namespace, self.tap, sock = hand_over(build, _PATIENCE)
-        except SpawnError as error:
-            raise NetworkError(f"cannot make the guest a network of its own: {error}") from error
-        with contextlib.ExitStack() as undo:
-            undo.callback(os.close, self.namespace)
-            undo.callback(os.close, self.tap)
-            self._socket = undo.enter_context(socket.socket(fileno=sock))
-            title = f"dnsmasq of {owner}"
-            resolvers = egress.resolvers if egress else ()
-            self.dnsmasq = Dnsmasq(self.namespace, title, BRIDGE, GATEWAY, mac, resolvers)
-            undo.callback(self.dnsmasq.close)
-            self._undo = undo.pop_all()
-
-    def serve(self, **options: t.Any) -> Server:
-        """Return the server of this guest, who alone can reach it."""
-        return Server(SERVER, PORT, bound=self._socket.dup(), **options)
+        self._segment = SharedSegment([mac], owner, run, egress)
+        (seat,) = self._segment.seats
+        super().__init__(seat.namespace, seat.tap, seat.socket, seat.dnsmasq)
 
     def close(self) -> None:
         """Let go of it, which is the end of it; harmless a second time."""
-        self._undo.close()
+        self._segment.close()

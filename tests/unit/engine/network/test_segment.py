@@ -24,10 +24,14 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge 
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.dnsmasq import arguments
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.segment import (
     GATEWAY,
+    MOST_GUESTS,
     Segment,
+    SharedSegment,
+    guest_address,
 )
 
-MAC = "02:00:00:00:00:01"
+MAC, OTHER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
+GUESTS = {MAC: guest_address(0), OTHER_MAC: guest_address(1)}
 
 
 def no_program(args: t.Sequence[str], *, data: str | None = None) -> tuple[int, str, str]:
@@ -127,16 +131,24 @@ def _socket() -> int:
 
 
 def test_an_isolated_guest_is_told_its_address_and_no_names() -> None:
-    words = arguments("br1", GATEWAY, MAC, ())
+    words = arguments("br1", GATEWAY, GUESTS, ())
     assert f"--dhcp-host={MAC},172.30.254.2" in words
+    assert f"--dhcp-host={OTHER_MAC},172.30.254.3" in words
     assert "--dhcp-range=172.30.254.2,172.30.254.14,255.255.255.240,86400" in words
     assert {"--no-resolv", "--no-hosts", "--interface=br1", "--leasefile-ro"} <= set(words)
     assert not [word for word in words if word.startswith(("--server", "--user"))]
 
 
 def test_names_are_looked_up_where_that_is_told() -> None:
-    words = arguments("br1", GATEWAY, MAC, ["10.0.0.1", "10.0.0.2"])
+    words = arguments("br1", GATEWAY, GUESTS, ["10.0.0.1", "10.0.0.2"])
     assert [w for w in words if w.startswith("--server")] == [
         "--server=10.0.0.1",
         "--server=10.0.0.2",
     ]
+
+
+def test_a_segment_has_an_address_for_each_guest_or_is_refused() -> None:
+    assert guest_address(MOST_GUESTS - 1) in GATEWAY.network
+    macs = [f"02:00:00:00:01:{number:02x}" for number in range(MOST_GUESTS + 1)]
+    with pytest.raises(NetworkError, match=f"no network for {len(macs)} machines"):
+        SharedSegment(macs, "a test", no_program)
