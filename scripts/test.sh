@@ -33,6 +33,7 @@ static()
   local run=.venv/bin
   step "shellcheck"
   git ls-files -z -- '*.sh' .ci/run roles/toolchain/files/bootstrap 'roles/machine_image/files/builder/guest/*' \
+    'roles/machine_image/files/services/*' \
     | xargs --null --no-run-if-empty shellcheck --external-sources
   step "ruff"
   $run/ruff check .

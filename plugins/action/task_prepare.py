@@ -64,6 +64,7 @@ class ActionModule(ActionBase):
                 "directory": {"type": "path", "default": "."},
                 "config": {"type": "str", "default": ""},
                 "settings": {"type": "raw", "default": {}},
+                "auxiliary_machines": {"type": "raw", "default": ""},
                 "variables": {"type": "list", "elements": "str", "default": []},
                 "foreign": {"type": "bool", "default": False},
                 **{name: {"type": "str", "default": ""} for name in SETTINGS},
@@ -108,6 +109,7 @@ class ActionModule(ActionBase):
             task = {"name": source.name, "version": source.version, **task}
             task = {name: value for name, value in task.items() if _dashed(name) not in _REPOSITORY}
             task |= source.fields
+        task |= _auxiliary(options["auxiliary_machines"])
         words = _configure(task, options)
         notes = source.notes if source else []
         looked = {} if options["foreign"] else _look(source, words)
@@ -120,6 +122,7 @@ class ActionModule(ActionBase):
             "task": task,
             "driver": looked.get("driver", ""),
             "others": looked.get("others", []),
+            "auxiliary_machines": _names_of_auxiliary(task),
             "files": [
                 {"name": name, "path": path}
                 for name, path in (source.files if source else {}).items()
@@ -214,6 +217,34 @@ def _settings(given: t.Any) -> dict[str, str]:
             raise AnsibleActionFail(f"settings: '{word}' is not name=value")
         settings[name] = value
     return settings
+
+
+def _auxiliary(given: t.Any) -> dict[str, t.Any]:
+    """Fields for auxiliary machines: a mapping of names to machines, or words `NAME=MACHINE`.
+
+    One without a name, whose variables get no prefix, is just `MACHINE`.
+    """
+    if isinstance(given, dict):
+        return {f"auxiliary-machine-{name}": str(machine) for name, machine in given.items()}
+    words = given if isinstance(given, list) else _split(str(given).replace(",", " "))
+    fields: dict[str, t.Any] = {}
+    nameless = []
+    for word in words:
+        name, sign, machine = str(word).partition("=")
+        if sign:
+            fields[f"auxiliary-machine-{name}"] = machine
+        else:
+            nameless.append(name)
+    return fields | ({"auxiliary-machine": nameless} if nameless else {})
+
+
+def _names_of_auxiliary(task: dict[str, t.Any]) -> list[str]:
+    """The auxiliary machines that the task wants, each once."""
+    names: list[str] = []
+    for field, value in task.items():
+        if _dashed(field).startswith("auxiliary-machine"):
+            names += [str(each) for each in (value if isinstance(value, list) else [value])]
+    return sorted(set(names))
 
 
 def _look(source: TaskSource | None, words: str) -> dict[str, t.Any]:

@@ -185,6 +185,7 @@ def make_running(module: t.Any, host: Host, accelerator: Accelerator) -> Running
         alive=make_alive(module),
         progress=host.report,
         warm=params["warm"],
+        auxiliary_ram=params.get("auxiliary_ram"),
     )
 
 

@@ -74,6 +74,12 @@ options:
     description: More settings of the worker, as a mapping or as words C(name=value).
     type: raw
     default: {}
+  auxiliary_machines:
+    description:
+      - Auxiliary machines to be up beside the task's own, as a mapping of names to machines, or as words C(NAME=MACHINE).
+        The variables of a machine with a name get that as a prefix; C(MACHINE) alone has none.
+    type: raw
+    default: ""
   foreign:
     description: Whether another worker than ours will build it, of which nothing is known.
     type: bool
@@ -122,6 +128,12 @@ others:
   sample:
     - driver: make
       reason: Makefile
+auxiliary_machines:
+  description: The names of the auxiliary machines that the task wants.
+  returned: success
+  type: list
+  elements: str
+  sample: [x86_64-linux_debian-postgresql]
 files:
   description: The files that the task's guest has to be offered, on the control node. None in check mode.
   returned: success

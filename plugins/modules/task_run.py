@@ -89,6 +89,11 @@ options:
     description: How many bytes the guest may upload, in one file and in all.
     type: int
     default: 268435456
+  auxiliary_ram:
+    description:
+      - What the auxiliary machines of the task may have together, in KiB. By default each has O(ram), within its own
+        bounds.
+    type: int
   lock_timeout:
     description:
       - For how many seconds to wait in line where other machines have the host's memory, or, with O(bridge), somebody
@@ -292,6 +297,9 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
     sentence,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host, HostError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.auxiliary import (
+    companions_of,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import (
     RESUMED,
 )
@@ -436,6 +444,7 @@ def perform_task(
     files = check_files(params["files"])
     toolchain = load_toolchain(host, params["toolchain"])
     machine = ready_machine(host, toolchain, task.machine)
+    companions = companions_of(task, enumerate_machines(host, toolchain))
     accelerator = choose(host, params["accelerator"])
     found = {
         "changed": True,
@@ -469,6 +478,7 @@ def perform_task(
             logs,
             files,
             booking=booking,
+            companions=companions,
             fake=params["fake"],
         ),
     )
@@ -511,6 +521,7 @@ def main() -> None:
             "timeout": {"type": "int", "default": 1800},
             "retries": {"type": "int", "default": 2},
             "upload_limit": {"type": "int", "default": 268435456},
+            "auxiliary_ram": {"type": "int"},
             "lock_timeout": {"type": "int", "default": 3600},
             "fail_on": {
                 "type": "str",

@@ -16,6 +16,9 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.auxiliary import (
+    companions_of,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.bootstrap import Running
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import Waits
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import (
@@ -24,6 +27,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure 
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
     Machine,
+    enumerate_machines,
     look,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolchain import (
@@ -203,6 +207,7 @@ class BuildHost:
     ) -> Outcome:
         """Perform a task on its machine, tiny unless it says so."""
         task = task or make_task()
+        machines = enumerate_machines(self.engine(), self.toolchain())
         return perform(
             self.engine(),
             task,
@@ -213,6 +218,7 @@ class BuildHost:
             limits or Limits(upload_bytes=64 << 20, total_upload_bytes=64 << 20),
             str(self.logs / "task"),
             files or {},
+            companions=companions_of(task, machines),
         )
 
     def leftovers(self) -> list[str]:

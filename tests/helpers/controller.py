@@ -180,6 +180,22 @@ class Checksums:
         return None not in (self.agent, self.worker, self.dependency)
 
 
+def _has_auxiliaries(request: TaskRequest, task: Task) -> bool:
+    """Whether the task's auxiliary machines are offered: each takes one out, and its memory."""
+    left = [each for each in request.machines if each.role == "auxiliary"]
+    ram = request.auxiliary_ram
+    for name in [*task.auxiliary_machines, *task.named_auxiliary_machines.values()]:
+        chosen = next((each for each in left if each.name == name), None)
+        if chosen is None:
+            return False
+        left.remove(chosen)
+        if ram is not None:
+            ram -= chosen.ram_minimum or 0
+            if ram < 0:
+                return False
+    return True
+
+
 class Controller:
     """Runs from a with statement. Its lists and dicts say what has happened.
 
@@ -280,7 +296,7 @@ class Controller:
                 if header.role == "auxiliary" and "-" not in header.name:
                     raise Refusal(400, f"no target architecture in machine name '{header.name}'")
             offered = [each.name for each in request.machines if each.role != "auxiliary"]
-            found = self._choose(offered)
+            found = self._choose(offered, request)
             if found is None:
                 return TaskResponse("").to_text().encode()
             given, machine = found
@@ -307,9 +323,11 @@ class Controller:
         )
         return response.to_text().encode()
 
-    def _choose(self, offered: list[str]) -> tuple[Task, str] | None:
+    def _choose(self, offered: list[str], request: TaskRequest) -> tuple[Task, str] | None:
         """The first task that is for a machine of these, and the first machine it is for."""
         for task in self.tasks:
+            if not _has_auxiliaries(request, task):
+                continue
             for name in offered:
                 if fnmatch.fnmatchcase(name, task.machine):
                     return task, name

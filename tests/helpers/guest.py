@@ -37,18 +37,25 @@ def result(*lines: str, name: str = "hello", version: str = "1.0") -> str:
     return f"cat > /run/result << 'END'\n{text}\nEND\n" + put("/run/result")
 
 
-def replace_worker(disk: Path, script: str) -> None:
-    """Have the bootstrapped machine with this ``disk`` run ``script`` instead of its worker."""
+WORKER, SERVICE = "/var/lib/bbot/startup", "/etc/bbot/service"
+
+
+def replace_worker(disk: Path, script: str, program: str = WORKER) -> None:
+    """Have the bootstrapped machine with this ``disk`` run ``script`` instead of its worker.
+
+    It is what our image runs under the path ``program``.
+    """
+    folder, name = program.rsplit("/", 1)
     with tempfile.NamedTemporaryFile("w", prefix="bbot-startup-") as file:
         file.write(f"#!/bin/sh\n{script}")
         file.flush()
         commands = "\n".join(
             [
-                "cd /var/lib/bbot",
-                "rm startup",
-                f"write {file.name} startup",
-                "set_inode_field startup mode 0100755",
-                "cat startup",
+                f"cd {folder}",
+                f"rm {name}",
+                f"write {file.name} {name}",
+                f"set_inode_field {name} mode 0100755",
+                f"cat {name}",
             ]
         )
         done = subprocess.run(

@@ -32,6 +32,13 @@ def tiny_image() -> Path:
     return _image("tiny", "96", "A tiny machine")
 
 
+def service_image(script: Path) -> Path:
+    """The same for a tiny auxiliary machine that runs the service ``script``."""
+    more = ["--service", str(script), "--ram-minimum", str(128 << 10)]
+    digest = hashlib.sha256(script.read_bytes()).hexdigest()[:8]
+    return _image("tiny", "96", "A tiny service", *more, name=f"service-{digest}")
+
+
 def debian_image(*flavours: str) -> Path:
     """The same for the image with compilers, of the default flavours unless some are named.
 

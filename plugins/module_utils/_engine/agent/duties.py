@@ -35,6 +35,7 @@ from ..linux.private import make_private
 from ..linux.process import Runner
 from ..machine import bootstrap as _bootstrap
 from ..machine import warm as _warm
+from ..machine.auxiliary import AuxiliaryError, companions_of
 from ..machine.bootstrap import Running
 from ..machine.conversation import Waits
 from ..machine.ensure import ensure, planned
@@ -51,12 +52,16 @@ from ..task.logs import logs_name, write_logs
 from ..task.perform import Booking, Outcome, faked, perform
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator, choose
+from .auxiliaries import Auxiliaries, auxiliaries
 from .outcomes import Answer, Bootstrapped, Delivered, Performed
 from .places import make_host
 from .settings import Settings
 
 # What this version of the agent makes of a task; it changes when that does (bbot 0.14).
 CHECKSUM = "1"
+
+# Of auxiliary machines.
+_NONE = Auxiliaries()
 
 # TFTP ports of tasks at once are so far apart.
 _PORTS_APART = 100
@@ -66,7 +71,7 @@ def offers(machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:
     """What controllers are told of the machines that are fit for tasks, by name.
 
     Just what they have known since 2017: bounds of memory and roles are for auxiliary
-    machines, which we do not run.
+    machines; see there.
     """
     return {
         manifest.name: MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
@@ -168,6 +173,16 @@ class Duties:
         """What the host has room for now; to be asked once for all machines."""
         return Room(self.host)
 
+    def auxiliaries(self, machines: t.Iterable[Machine], room: Room) -> Auxiliaries:
+        """What is offered of the auxiliary ones among ``machines``, with ``room`` for them."""
+        settings = self.settings
+        if not self.shares_machines:
+            return Auxiliaries()
+        ram = max(0, room.left() - settings.ram)
+        if settings.auxiliary_ram is not None:
+            ram = min(ram, settings.auxiliary_ram)
+        return auxiliaries(machines, ram, settings.ram)
+
     def free(self, machine: Machine, room: Room) -> bool:
         """Whether a task could begin on ``machine``, for which there has to be ``room``."""
         if machine.bootstrapped is None or not is_free(self.host, machine):
@@ -195,6 +210,7 @@ class Duties:
             **{"cpu": settings.cpu, **more},
             ram=settings.ram,
             warm=settings.warm,
+            auxiliary_ram=settings.auxiliary_ram,
             park=self.suspensions.park if settings.suspend_max else None,
             alive=alive,
             progress=host.report,
@@ -237,7 +253,10 @@ class Duties:
         return Bootstrapped(failure, changed=done.changed, unsaved=done.unsaved, logs=done.logs)
 
     def ask(
-        self, questions: t.Sequence[Question], headers: t.Mapping[str, MachineHeader]
+        self,
+        questions: t.Sequence[Question],
+        headers: t.Mapping[str, MachineHeader],
+        others: Auxiliaries = _NONE,
     ) -> Answer:
         """Ask each controller in turn until one has a task, which is noted in the journal."""
         failures: list[tuple[str, str]] = []
@@ -254,14 +273,16 @@ class Duties:
                 identity.host,
                 self.settings.toolchain_name,
                 self.settings.toolchain_ver,
-                tuple(headers[name] for name in question.machines),
+                (*(headers[name] for name in question.machines), *others.machines),
                 fingerprint=fingerprint,
+                # A field that older controllers do not know.
+                auxiliary_ram=others.ram if others.machines else None,
             )
             try:
                 response = self.transport.request_task(url, request)
                 if response.task is None:
                     continue
-                entry = self._accept(url, question, response, identity)
+                entry = self._accept(url, question, response, identity, others)
             except (ControllerError, ManifestError) as error:
                 failures.append((url, explain(error, url)))
             except (AuthError, JournalError) as error:
@@ -272,7 +293,12 @@ class Duties:
         return Answer(failures=tuple(failures))
 
     def _accept(
-        self, url: str, question: Question, response: TaskResponse, identity: Identity
+        self,
+        url: str,
+        question: Question,
+        response: TaskResponse,
+        identity: Identity,
+        others: Auxiliaries,
     ) -> int:
         """Note the task of ``response``; the id of its entry in the journal."""
         task = response.task
@@ -280,8 +306,8 @@ class Duties:
             raise JournalError("there is no task in it")
         if task.machine not in question.machines:
             raise JournalError(f"it is for unknown machine {task.machine}")
-        if task.auxiliary_machines or task.named_auxiliary_machines:
-            raise JournalError("it wants auxiliary machines, of which none was offered")
+        if objection := others.objection(task):
+            raise JournalError(objection)
         # Told by the task as it was sent.
         checksum = CHECKSUM if knows_checksums(response) else None
         if response.agent_checksum != CHECKSUM:
@@ -314,7 +340,8 @@ class Duties:
             reason, culprit = sentence(error), blame(error)
             booking.give_up(task, culprit, reason)
             status = "abort" if culprit == "task" else "interrupt"
-            return Performed(status, culprit, reason, 0.0, logs)
+            machine = error.machine if isinstance(error, AuxiliaryError) else ""
+            return Performed(status, culprit, reason, 0.0, logs, machine)
         with contextlib.suppress(JournalError):
             self.journal.describe(
                 entry.id, culprit=outcome.culprit, reason=outcome.reason, phases=outcome.phases
@@ -378,7 +405,8 @@ class Duties:
         if settings.fake_build:
             return faked(task, booking)
         toolchain = self.toolchain()
-        machine = find_machine(enumerate_machines(host, toolchain), task.machine)
+        machines = enumerate_machines(host, toolchain)
+        machine = find_machine(machines, task.machine)
         if machine.bootstrapped is None:
             raise HostError(
                 f"machine {machine.name} is gone: {'; '.join(machine.reasons)}", culprit="machine"
@@ -394,7 +422,7 @@ class Duties:
         running = self._running(alive, host, **more)
         return perform(
             host, task, machine, toolchain, running, waits, Limits(limit, limit), logs, {},
-            booking=booking,
+            booking=booking, companions=companions_of(task, machines),
         )  # fmt: skip
 
     def deliver(self, entry_id: int) -> Delivered:

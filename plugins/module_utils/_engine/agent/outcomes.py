@@ -47,7 +47,8 @@ class Answer:
 class Performed:
     """The outcome of a task; its result is in the journal.
 
-    `culprit` is who is to blame if it went wrong, `seconds` how long it took.
+    `culprit` is who is to blame if it went wrong, `seconds` how long it took. `machine` is the
+    machine at fault where that is not the task's own but an auxiliary one.
     """
 
     status: str
@@ -55,6 +56,7 @@ class Performed:
     reason: str
     seconds: float
     logs: str
+    machine: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

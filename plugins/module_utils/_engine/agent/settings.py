@@ -179,6 +179,16 @@ class Settings:
     ram: int = dataclasses.field(
         default=1048576, metadata=_option("memory of a machine", _MACHINES, "KIB", _number(16384))
     )
+    auxiliary_ram: int | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "memory of a task's auxiliary machines together, by default what is left; with 0 none "
+            "are offered",
+            _MACHINES,
+            "KIB",
+            _number(0),
+        ),
+    )
     warm: tuple[str, ...] = dataclasses.field(
         default=(),
         metadata=_option(

@@ -27,7 +27,7 @@ _CGROUP, _CGROUPS = "/proc/self/cgroup", "/sys/fs/cgroup"
 # What is left to the host, in KiB: so much, or this share if it is more. QEMU itself takes
 # some 100 MiB beside what its guest has.
 _RESERVE, _SHARE = 512 << 10, 10
-_OVERHEAD = 100 << 10
+OVERHEAD = 100 << 10
 _PAUSE = 0.25
 
 
@@ -84,6 +84,10 @@ class Room:
         self._waiting = [record["line"] for record in records if record.get("line")]
         self._memory = memory()
 
+    def left(self) -> int:
+        """How much memory nobody has claimed, in KiB."""
+        return max(0, self._memory - self._claimed)
+
     def objection(self, ram: int, since: float = math.inf) -> str:
         """Return why a machine with `ram` KiB could not be run; empty if it could.
 
@@ -93,7 +97,7 @@ class Room:
         before = sum(each < since for each in self._waiting)
         if before:
             return f"{before} in line before it"
-        ram += _OVERHEAD
+        ram += OVERHEAD
         if self._machines and self._claimed + ram > self._memory:
             there = f"{self._machines} machine{'s' * (self._machines > 1)}"
             return (
@@ -129,7 +133,7 @@ def claim(
             with host.lock("room", "look for room for a machine", 30):
                 objection = Room(host, lease.id).objection(ram, since)
                 if not objection:
-                    lease.note(ram=ram + _OVERHEAD, line=None, waits=None)
+                    lease.note(ram=ram + OVERHEAD, line=None, waits=None)
                     return
                 if not told:
                     lease.note(line=since)

@@ -13,7 +13,7 @@ import selectors
 import time
 import typing as t
 
-from ..errors import Interrupted
+from ..errors import EngineError, Interrupted
 from ..host.guest_lines import cut
 from ..host.host import Host
 from ..network.attachment import Attachment
@@ -24,6 +24,18 @@ from .stall import Stall
 
 # How often, in seconds, to look whether we are still wanted.
 _ALIVE_INTERVAL = 1.0
+
+
+class CompanionError(EngineError):
+    """A machine that ended although another one needs it; `boot` is its."""
+
+    def __init__(self, boot: Boot) -> None:
+        name, status = boot.vm.hardware.name, boot.vm.exit_status
+        super().__init__(
+            f"machine {name}, which the task needs beside its own, ended with status {status}",
+            culprit="machine",
+        )
+        self.boot = boot
 
 
 class Boot:
@@ -50,6 +62,15 @@ class Boot:
         self._stall = Stall(host, vm)
         self._selector = selectors.DefaultSelector()
         self._channels: list[Channel] = []
+        self._companions: t.Sequence[Boot] = ()
+
+    def accompany(self, companions: t.Sequence[Boot]) -> None:
+        """Serve the `companions`, too, whenever this machine is served, from now on."""
+        for each in self._companions:
+            self._selector.unregister(each._selector)
+        for each in companions:
+            self._selector.register(each._selector, selectors.EVENT_READ, each)
+        self._companions = companions
 
     def listen(self, logs: str) -> None:
         """Begin to listen to the started machine; what it says goes to the folder `logs`."""
@@ -70,8 +91,8 @@ class Boot:
         """Serve until `done`, or the machine has ended, or `timeout` seconds have passed.
 
         The time in which the machine stands still for lack of disk does not count. Returns
-        `done`, `ended` or `timeout`; raises Interrupted, VmError as Stall.look() does, and
-        NetworkError if the guest's network has failed.
+        `done`, `ended` or `timeout`; raises Interrupted, VmError as Stall.look() does,
+        NetworkError if the guest's network has failed, and CompanionError.
         """
         deadline = time.monotonic() + timeout
         while not done():
@@ -85,14 +106,27 @@ class Boot:
             if not self._alive():
                 raise Interrupted
             wake = [deadline, now + _ALIVE_INTERVAL]
-            if (due := self._server.deadline()) is not None:
-                wake.append(due)
-            for key, _dummy in self._selector.select(max(0.0, min(wake) - now)):
-                self._take(key)
-            self._server.attend()
+            for each in (self, *self._companions):
+                if (due := each._server.deadline()) is not None:
+                    wake.append(due)
+            self._turn(max(0.0, min(wake) - now))
+            for each in self._companions:
+                each._turn(0)
+                each._stall.look(now)
+                if not each.vm.running():
+                    raise CompanionError(each)
         return "done"
 
+    def _turn(self, timeout: float) -> None:
+        """Take what comes within `timeout` seconds, and serve."""
+        for key, _dummy in self._selector.select(timeout):
+            self._take(key)
+        self._server.attend()
+
     def _take(self, key: selectors.SelectorKey) -> None:
+        if isinstance(key.data, Boot):
+            # It has its turn after ours.
+            return
         if isinstance(key.data, Channel):
             more = key.data.read()
         elif key.data is self.vm.monitor:

@@ -20,13 +20,14 @@ from ..host.locks import Lease
 from ..host.phases import Phases
 from ..linux.private import make_private
 from ..network.bridge import check_mac, random_mac
+from ..records.environment import LIMIT, read_environment
 from ..records.machine import (
     BootstrappedMachine,
     BootstrapResult,
     MachineManifest,
     ToolchainManifest,
 )
-from ..records.names import BOOTSTRAPPED, arrived_in
+from ..records.names import ANY, BOOTSTRAPPED, arrived_in
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator
 from ..vm.qemu.process import Hardware, Vm
@@ -57,6 +58,8 @@ class Running:
     ``ram`` is in KiB, ``hold`` in seconds; see Talk for ``alive``, ``progress``
     and ``port``. ``patience`` is for how many seconds to wait for room, or on a bridge for a
     machine on which somebody else performs a task. ``park`` suspends machines that failed softly.
+    ``auxiliary_ram`` is what auxiliary machines of a task may have together, in KiB, None for
+    what each has by itself.
     ``warm`` are the machines, by name or pattern, that tasks resume from a saved state
     instead of booting them.
     """
@@ -71,6 +74,7 @@ class Running:
     alive: t.Callable[[], bool] = lambda: True
     progress: t.Callable[[str], None] = lambda _line: None
     warm: t.Sequence[str] = ()
+    auxiliary_ram: int | None = None
 
     def starts_warm(self, name: str) -> bool:
         """Whether tasks resume the machine ``name``."""
@@ -146,11 +150,19 @@ def bootstrap(
     make_private(put)
     found: list[BootstrapResult] = []
 
+    auxiliary = manifest.role == "auxiliary"
+    awaited = ANY if auxiliary else BOOTSTRAPPED
+
     def judge() -> SoftFailure | None:
-        report = arrived_in(put, BOOTSTRAPPED)
+        report = arrived_in(put, awaited)
         if report is None:
             raise AssertionError("nothing has arrived")
         with open(report, "rb") as file:
+            if auxiliary:
+                # What is in there is of this boot only.
+                read_environment(file.read(LIMIT + 1), manifest.name)
+                found.append(BootstrapResult())
+                return None
             name = f"{manifest.name}:{os.path.basename(report)}"
             found.append(BootstrapResult.parse(parse(file.read(), name, ParseLimits()), name))
         return None
@@ -160,7 +172,7 @@ def bootstrap(
         prepare=lambda _attempt: running.hardware(manifest, toolchain.name, directory, mac),
         get_root=toolchain.directory,
         put_root=put,
-        awaited=BOOTSTRAPPED,
+        awaited=awaited,
         waits=waits,
         limits=_LIMITS,
         logs=logs,

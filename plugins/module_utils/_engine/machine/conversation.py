@@ -28,6 +28,7 @@ from ..host.host import Host
 from ..host.locks import Lease
 from ..host.phases import Phases
 from ..host.room import NoRoom, claim
+from ..network.attachment import Attachment
 from ..records.names import arrived_in
 from ..tftp.packets import parse_request
 from ..tftp.server import Event, HeldRequest, Limits
@@ -102,7 +103,9 @@ class Talk:
     disk, for inspection; without it ``hold`` is for how many seconds to keep it
     suspended in memory. ``resume`` makes a clone to resume instead of booting, or
     raises TemplateError; ``started`` is told how the machine came up. ``ram`` is what the machine
-    has, in KiB, and ``patience`` for how many seconds to wait for room for that.
+    has, in KiB, and ``patience`` for how many seconds to wait for room for that. ``network`` is
+    one that is there already, else each attempt makes its own; ``companions`` are machines
+    that are up in there and have to stay so.
     """
 
     what: str
@@ -124,6 +127,12 @@ class Talk:
     started: t.Callable[[Start], None] = lambda _start: None
     ram: int = 0
     patience: float = 0
+    network: Attachment | None = None
+    companions: t.Sequence[Boot] = ()
+
+    def awaits(self, name: str) -> bool:
+        """Whether a file of this name ends the talk."""
+        return not self.awaited or name in self.awaited
 
 
 def converse(
@@ -133,7 +142,7 @@ def converse(
 
     A SoftFailure is an outcome, not an exception. Nothing of the machine is left
     either way but the directory that ``talk.prepare`` made. Raises VmError,
-    NetworkError, CommandError, TftpError, HostError, LockError and Interrupted.
+    NetworkError, CommandError, TftpError, HostError, LockError, CompanionError and Interrupted.
     """
     claim(host, lease, talk.ram, talk.patience, talk.alive, lambda: phases.begin("wait"))
     reason = ""
@@ -218,7 +227,7 @@ def _attempt(
             lease.note(address=event.peer[0])
             seconds = round(time.monotonic() - began, 3)
             talk.started(Start(warm=bool(clone), seconds=seconds, reason=reason))
-        ours = event.operation == "put" and name in talk.awaited
+        ours = event.operation == "put" and talk.awaits(name)
         if ours and event.kind == "request":
             uploads += 1
         # A guest may begin and fail as often as it likes: that makes no phases without end.
@@ -232,7 +241,7 @@ def _attempt(
 
     with contextlib.ExitStack() as stack:
         network = stack.enter_context(
-            contextlib.closing(attach(host, lease, hardware.mac, talk.port))
+            contextlib.closing(talk.network or attach(host, lease, hardware.mac, talk.port))
         )
         server = stack.enter_context(
             network.serve(
@@ -256,6 +265,7 @@ def _attempt(
         boot = Boot(host, vm, network, server, lines.say, talk.alive)
         stack.callback(boot.close)
         boot.listen(talk.logs)
+        boot.accompany(talk.companions)
         if clone is not None:
             vm.resume()
             server.release(clone.held)

@@ -29,6 +29,7 @@ def describe_machine(machine: Machine) -> dict[str, t.Any]:
         "revision": machine.revision,
         "id": manifest.id if manifest else None,
         "summary": manifest.summary if manifest else None,
+        "role": manifest.effective_role if manifest else None,
         "bootstrapped": machine.bootstrapped_path if bootstrapped else None,
         "mac": bootstrapped.machine.mac if bootstrapped else None,
         "warm": _describe_template(machine),

@@ -219,11 +219,16 @@ def _read(path: str, kind: type[_Record]) -> _Record:
 def compare(
     manifest: MachineManifest, bootstrapped: BootstrappedMachine, toolchain: Toolchain
 ) -> tuple[str, ...]:
-    """The state that follows from the manifests, and the reasons."""
+    """The state that follows from the manifests, and the reasons.
+
+    Nothing of the toolchain is in an auxiliary machine.
+    """
     reasons = []
     old = bootstrapped.machine.id
     if old != manifest.id:
         reasons.append(f"the machine's id is {manifest.id}, it was bootstrapped as {old}")
+    if manifest.role == "auxiliary":
+        return ("obsolete", *reasons) if reasons else ("current",)
     old = bootstrapped.toolchain.id
     if toolchain.id != NO_ID and old != toolchain.id:
         reasons.append(f"the toolchain's id is {toolchain.id}, it was bootstrapped with {old}")

@@ -24,6 +24,8 @@ RESULT = (OLD, "result.manifest.lz4", "result.manifest")
 """What it uploads at last; one is enough."""
 BOOTSTRAPPED = (OLD, "bootstrap.manifest")
 """What a guest uploads that has been bootstrapped; one is enough."""
+ANY: tuple[str, ...] = ()
+"""What an auxiliary machine uploads when it is ready: a file of any name."""
 
 PACKED = ".lz4"
 """How names of files end that are an LZ4 frame."""
@@ -32,7 +34,10 @@ PACKED = ".lz4"
 def arrived_in(folder: str, names: t.Sequence[str]) -> str | None:
     """Return the path of the first of the files `names` that is in `folder`; None without any.
 
-    A guest can make a name a folder, by sending a file to be in it: that is none of them.
+    Without names, ANY, it is any file that is whole. A guest can make a name a folder, by sending
+    a file to be in it: that is none of them.
     """
+    if not names:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     paths = (os.path.join(folder, name) for name in names)
     return next((path for path in paths if os.path.isfile(path)), None)

@@ -23,6 +23,7 @@ from ..host.host import Host, HostError
 from ..host.locks import Lease
 from ..host.phases import Phases
 from ..linux.private import make_private
+from ..machine.auxiliary import Companion, Company, company
 from ..machine.bootstrap import Running
 from ..machine.conversation import SoftFailure, Start, Talk, Waits, converse
 from ..machine.fork import fork
@@ -144,13 +145,15 @@ def perform(
     files: t.Mapping[str, str],
     *,
     booking: Booking | None = None,
+    companions: t.Sequence[Companion] = (),
     fake: bool = False,
 ) -> Outcome:
     """Perform ``task`` on the current ``machine``.
 
     Where there is a ``booking``, the result is in the journal before the machine goes.
 
-    ``files`` are further files for the guest to fetch, by the name it asks for.
+    The ``companions`` are up beside it meanwhile. ``files`` are further files for the guest
+    to fetch, by the name it asks for.
     The machine's own logs are in `machine` in the directory ``logs`` afterwards,
     and what else the guest uploaded in `artifacts`.
     ``fake`` does without a machine and gives the result of an aborted task. The
@@ -182,7 +185,6 @@ def perform(
         make_private(folder)
         os.mkdir(get)
         os.mkdir(put)
-        offer_task(task, get)
         for name, path in files.items():
             shutil.copyfile(path, os.path.join(get, name))
         place = _Place(host, own, machine, toolchain, running)
@@ -219,7 +221,14 @@ def perform(
             patience=running.patience,
         )
         try:
-            failure = converse(host, own, running.accelerator, talk, phases)
+            with _accompanied(
+                host, own, companions, toolchain, running, waits, machine_logs, place, phases
+            ) as others:
+                if others is not None:
+                    task = task.with_auxiliary_environment(others.environment)
+                    talk.network, talk.companions = others.seat, others.boots
+                offer_task(task, get)
+                failure = converse(host, own, running.accelerator, talk, phases)
         except (EngineError, OSError) as error:
             keeper.keep("host", sentence(error))
             raise
@@ -239,6 +248,29 @@ def perform(
         start,
         delivery.report,
     )
+
+
+@contextlib.contextmanager
+def _accompanied(
+    host: Host,
+    own: Lease,
+    companions: t.Sequence[Companion],
+    toolchain: Toolchain,
+    running: Running,
+    waits: Waits,
+    logs: str,
+    place: _Place,
+    phases: Phases,
+) -> t.Iterator[Company | None]:
+    """Have the `companions` up, if there are any, for the length of a with statement."""
+    if not companions:
+        yield None
+        return
+    phases.begin("auxiliary")
+    with company(
+        host, own, companions, toolchain, running, waits, logs, place.mac, place.ram
+    ) as others:
+        yield others
 
 
 def for_result(limits: Limits) -> Limits:
@@ -284,6 +316,11 @@ class _Place:
     def ram(self) -> int:
         """What the machine has, in KiB."""
         return self._hardware.ram
+
+    @property
+    def mac(self) -> str:
+        """Its Ethernet address."""
+        return self._hardware.mac
 
     def snapshot(self, _attempt: int) -> Hardware:
         """A fresh snapshot of the machine, to be booted."""

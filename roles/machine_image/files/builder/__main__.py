@@ -30,6 +30,9 @@ def main() -> int:
     parser.add_argument("--package", action="append", default=[], help="debian: install it")
     parser.add_argument("--source", action="append", default=[], help="debian: apt's source line")
     parser.add_argument("--append", default="", help="more parameters for the kernel")
+    parser.add_argument("--service", metavar="FILE", help="what an auxiliary machine runs")
+    parser.add_argument("--ram-minimum", type=int, metavar="KIB")
+    parser.add_argument("--ram-maximum", type=int, metavar="KIB")
     parser.add_argument("--root-archive", metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("destination", help="the image's directory")
     options = parser.parse_args()
@@ -50,6 +53,9 @@ def main() -> int:
                 packages=options.package,
                 sources=options.source,
                 append=options.append,
+                service=options.service,
+                ram_minimum=options.ram_minimum,
+                ram_maximum=options.ram_maximum,
                 archive=options.root_archive,
             ),
             options.destination,

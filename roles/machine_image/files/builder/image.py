@@ -34,7 +34,11 @@ APPEND = (
 
 @dataclass(frozen=True)
 class Image:
-    """What is to be built. Sizes in MB. `archive` has the root file system, if it is there."""
+    """What is to be built. Sizes in MB, but RAM in KiB.
+
+    `archive` has the root file system, if it is there. `service` is the script that makes it an
+    auxiliary machine, which runs that instead of a worker.
+    """
 
     variant: str
     name: str
@@ -45,6 +49,9 @@ class Image:
     packages: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     append: str = ""
+    service: str | None = None
+    ram_minimum: int | None = None
+    ram_maximum: int | None = None
     archive: str | None = None
 
     def manifest(self) -> str:
@@ -54,9 +61,12 @@ class Image:
         a slow guest a tenth of a second, for each device.
         """
         append = " ".join(word for word in (APPEND, self.append) if word)
+        header = "role: auxiliary\n" if self.service else ""
+        for name, kib in (("minimum", self.ram_minimum), ("maximum", self.ram_maximum)):
+            header += f"ram-{name}: {kib}\n" if kib is not None else ""
         return (
-            f": 1\nid: {self.identity}\nname: {self.name}\nsummary: {self.summary}\ntype: kvm\n"
-            "options:\\\n"
+            f": 1\nid: {self.identity}\nname: {self.name}\nsummary: {self.summary}\n"
+            f"{header}type: kvm\noptions:\\\n"
             "-machine q35\n"
             "-kernel vmlinuz\n"
             "-initrd initrd.img\n"
@@ -88,6 +98,8 @@ def build(image: Image, destination: str) -> None:
                 debian.build_root(root, work, image.packages, image.sources)
             kernel.install_modules(guest_kernel, root)
         install_guest_files(root, image.name)
+        if image.service:
+            _install(image.service, os.path.join(root, "etc/bbot/service"))
         kernel.write_initramfs(
             guest_kernel,
             os.path.join(root, "bin", "busybox"),
@@ -113,10 +125,7 @@ def install_guest_files(root: str, name: str) -> None:
         "power-button": "etc/bbot/acpi/PWRF/00000080",
     }
     for source, place in places.items():
-        target = os.path.join(root, place)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.copyfile(os.path.join(GUEST, source), target)
-        os.chmod(target, 0o755)
+        _install(os.path.join(GUEST, source), os.path.join(root, place))
     os.makedirs(os.path.join(root, "var/lib/bbot"), exist_ok=True)
     for place, text in _configuration(name).items():
         target = os.path.join(root, "etc", place)
@@ -124,6 +133,12 @@ def install_guest_files(root: str, name: str) -> None:
             os.unlink(target)
         with open(target, "w") as file:
             file.write(text)
+
+
+def _install(program: str, target: str) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    shutil.copyfile(program, target)
+    os.chmod(target, 0o755)
 
 
 def _configuration(name: str) -> dict[str, str]:

@@ -206,7 +206,7 @@ def raising(error: BaseException) -> t.Callable[..., t.Any]:
                     auxiliary_machines=("a",),
                 )
             ),
-            "it wants auxiliary machines",
+            "it wants auxiliary machine a, which was not offered",
         ),
         (response(challenge="0" * 64), "wants agents to authenticate themselves"),
     ],

@@ -17,7 +17,10 @@ import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import Interrupted
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import boot as _boot
-from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.boot import Boot
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.boot import (
+    Boot,
+    CompanionError,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Server
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
@@ -36,6 +39,7 @@ class Guest:
         self.hardware = types.SimpleNamespace(name="m1", directory="/m/m1-t-1-0")
         self.alive = True
         self.out_of_space = False
+        self.exit_status: int | None = None
         self.heard = 0
         self.monitored = True
 
@@ -253,3 +257,47 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
     site.server.close()
     site.guest.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> t.Iterator[Site]:
+    (tmp_path / "other").mkdir()
+    made = Site(tmp_path / "other")
+    yield made
+    made.boot.close()
+    made.server.close()
+    made.guest.close()
+
+
+def test_companions_are_served_and_heard_meanwhile(site: Site, other: Site) -> None:
+    site.boot.accompany([other.boot])
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.connect((other.server.address, other.server.port))
+    client.settimeout(5)
+    steps = (
+        lambda: other.guest.says.send(b"ready\n"),
+        lambda: client.send(b"\0\1manifest\0octet\0"),
+        lambda: other.guest.gets_on.send(b"a query\n"),
+        lambda: None,
+    )
+    assert site.serve(*steps) == "done"
+    assert client.recv(100)[4:] == b"a task\n"
+    client.close()
+    assert (other.root / "console.log").read_bytes() == b"ready\n"
+    assert other.lines == ["a query"]
+    # From then on they are on their own.
+    site.boot.accompany(())
+    other.guest.alive = False
+    assert site.serve(lambda: None) == "done"
+
+
+def test_a_companion_that_ends_ends_it_all(site: Site, other: Site) -> None:
+    def end() -> None:
+        other.guest.alive = False
+        other.guest.ended.send(b"x")
+
+    site.boot.accompany([other.boot])
+    with pytest.raises(CompanionError, match="machine m1, which the task needs") as caught:
+        site.serve(end)
+    assert caught.value.boot is other.boot
+    assert caught.value.culprit == "machine"

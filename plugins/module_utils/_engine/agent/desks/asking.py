@@ -12,6 +12,7 @@ import random
 
 from ...controller.backoff import Backoff
 from ...controller.priority import Priority, Question, questions
+from ...host.room import Room
 from ...records.machine import MachineHeader
 from ..job import CancelToken, Job, JobError
 from ..outcomes import Answer
@@ -52,13 +53,19 @@ class AskingDesk(Desk[_Request]):
         headers = state.headers()
         self._tell_of_machines(headers)
         headers = {name: each for name, each in headers.items() if not state.brake.holds(name)}
-        asked = [] if state.brake.holds() or not self._could_begin() else self._questions(headers)
+        if state.brake.holds() or not self._could_begin():
+            return
+        room = state.duties.room()
+        asked = self._questions(headers, room)
         if not asked:
             return
+        others = state.duties.auxiliaries(
+            [machine for machine in state.machines if not state.brake.holds(machine.name)], room
+        )
         most = len(asked) * (state.settings.request_timeout + _EXTRA)
 
         def work(_token: CancelToken) -> Answer:
-            return state.duties.ask(asked, headers)
+            return state.duties.ask(asked, headers, others)
 
         job = Job("task request", work, Answer, timeout=most)
         self._works.append(_Request(job, tuple(each.controller.url for each in asked)))
@@ -80,11 +87,10 @@ class AskingDesk(Desk[_Request]):
             for busy in self.state.running
         )
 
-    def _questions(self, headers: dict[str, MachineHeader]) -> list[Question]:
+    def _questions(self, headers: dict[str, MachineHeader], room: Room) -> list[Question]:
         state = self.state
         machines = {machine.name: machine for machine in state.machines}
         taken = () if state.duties.shares_machines else state.working
-        room = state.duties.room()
         idle = [
             name
             for name in headers

@@ -173,7 +173,7 @@ class TasksDesk(Desk[_Performance]):
             state.brake.fault(None, result.reason)
         elif result.culprit == "machine":
             state.brake.host_is_well()
-            state.brake.fault(work.busy.machine, result.reason)
+            state.brake.fault(result.machine or work.busy.machine, result.reason)
         elif result.reason != "interrupted":
             state.brake.released(work.busy.machine)
 

@@ -83,7 +83,7 @@ def test_a_task(office: t.Any, desk: t.Any, jobs: t.Any) -> None:
 def test_brakes(office: t.Any, desk: t.Any, jobs: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def ask(questions: t.Any, _headers: t.Any) -> Answer:
+    def ask(questions: t.Any, *_others: t.Any) -> Answer:
         asked.extend(question.machines for question in questions)
         return Answer()
 
@@ -123,7 +123,7 @@ def test_a_machine_that_has_a_task_is_offered_but_on_a_bridge(
 ) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def ask(questions: t.Any, _headers: t.Any) -> Answer:
+    def ask(questions: t.Any, *_others: t.Any) -> Answer:
         asked.extend(question.machines for question in questions)
         return Answer()
 

@@ -1,0 +1,164 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Real auxiliary machines beside the real machine of a task."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.auxiliary import (
+    AuxiliaryError,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import sweep
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.environment import (
+    EnvironmentFault,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from helpers import guest, sources
+from helpers.build_host import BuildHost, make_task
+from helpers.images import service_image
+from helpers.waiting import until
+
+NAME = "x86_64-linux-web"
+# A web server, which says where it is.
+WEB = """\
+#!/bin/sh
+[ "$1" = start ] || exit 0
+mkdir /run/web
+echo "served by $BBOT_ADDRESS" > /run/web/index.html
+busybox httpd -p 8080 -h /run/web
+echo "# where it is"
+echo "URL = http://$BBOT_ADDRESS:8080/"
+"""
+ASKING = """\
+[ "$1" != test ] || for url in "$URL" "$PG_SQL_URL"; do
+  busybox wget -q -O - "$url" || exit 1
+done
+"""
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    script = tmp_path_factory.mktemp("service") / "service"
+    script.write_text(WEB)
+    return service_image(script)
+
+
+def install(host: BuildHost, image: Path, service: str = "") -> None:
+    """Install the auxiliary machine, under the name that tasks call it by."""
+    source = host.volume / "image"
+    host.storage.create(str(source))
+    subprocess.run(["cp", "--sparse=always", "-r", f"{image}/.", str(source)], check=True)
+    manifest = source / "manifest"
+    manifest.write_text(manifest.read_text().replace("name: tiny", f"name: {NAME}"))
+    if service:
+        guest.replace_worker(source / "disk.img", service, guest.SERVICE)
+    host.install(NAME, source=source)
+    host.storage.delete(str(source))
+
+
+def task_with(*names: str) -> Task:
+    """A task that wants an auxiliary machine for each of the names, which may be empty."""
+    fields: dict[str, t.Any] = {f"auxiliary-machine-{name}": NAME for name in names if name}
+    if "" in names:
+        fields["auxiliary-machine"] = NAME
+    return make_task(**fields)
+
+
+@pytest.fixture
+def served(ready: BuildHost, web: Path) -> BuildHost:
+    install(ready, web)
+    done = ready.ensure(NAME)
+    assert (done.failure, done.changed, done.machine.state) == (None, True, "current")
+    return ready
+
+
+def test_a_build_reaches_all_its_machines(served: BuildHost, tmp_path: Path) -> None:
+    archive = sources.pack(tmp_path / "source.tar.gz", ASKING)
+    outcome = served.perform(task_with("", "pg-sql"), files={"source.tar.gz": str(archive)})
+    assert outcome.result.status is Status.SUCCESS, outcome.result.logs
+    lines = outcome.result.logs["test"].splitlines()
+    assert [line for line in lines if line.startswith("served by")] == [
+        "served by 172.30.254.3",
+        "served by 172.30.254.4",
+    ]
+    assert next(iter(outcome.phases)) == "auxiliary"
+    for number in (1, 2):
+        log = served.logs / "task" / "machine" / f"auxiliary-{number}" / "console.log"
+        assert "starting the service" in log.read_text()
+    served.assert_clean()
+
+
+def test_what_it_was_bootstrapped_with_does_not_matter(served: BuildHost) -> None:
+    machine = served.machine(NAME)
+    assert machine.bootstrapped is not None
+    assert not machine.bootstrapped.bootstrap.versions
+    (served.tftp / "toolchains" / "default" / "more").write_text("of another toolchain")
+    manifest = served.tftp / "toolchains" / "default" / "toolchain.manifest"
+    manifest.write_text(manifest.read_text().replace(served.toolchain_id, "another"))
+    assert served.machine().state == "obsolete"
+    assert served.machine(NAME).state == "current"
+    assert not served.ensure(NAME).changed
+
+
+def test_one_that_fails_says_so(host: BuildHost, web: Path) -> None:
+    install(host, web, "#!/bin/sh\necho no licence >&2\nexit 3\n")
+    done = host.ensure(NAME)
+    assert done.failure is not None
+    assert "bbot-init: the service has failed" in done.failure.message
+    assert "no licence" in (host.logs / "bootstrap" / "console.log").read_text()
+    host.assert_clean()
+
+
+def test_one_that_tells_nothing_of_use_is_not_bootstrapped(host: BuildHost, web: Path) -> None:
+    install(host, web, "#!/bin/sh\necho no assignment\n")
+    with pytest.raises(EnvironmentFault, match=f"{NAME} has uploaded .*: line 1 is no NAME=value"):
+        host.ensure(NAME)
+    assert host.machine(NAME).state == "missing"
+    host.assert_clean()
+
+
+def test_one_that_ends_ends_the_task_and_is_to_blame(served: BuildHost, tmp_path: Path) -> None:
+    archive = sources.pack(tmp_path / "source.tar.gz", sources.GATED)
+    killed = []
+
+    def kill() -> None:
+        until(lambda: served.reported("waiting for go") > 0, "the build runs", 120)
+        for record in served.engine().leases.living().values():
+            if record.get("what") == "auxiliary":
+                killed.append(record["qemu"])
+                os.kill(record["qemu"], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(AuxiliaryError, match="which the task needs beside its own") as caught:
+        served.perform(task_with("db"), files={"source.tar.gz": str(archive)})
+    thread.join()
+    assert len(killed) == 1
+    assert (caught.value.machine, caught.value.culprit) == (NAME, "machine")
+    served.assert_clean()
+
+
+def test_nothing_is_left_of_a_task_that_is_killed(served: BuildHost, tmp_path: Path) -> None:
+    archive = sources.pack(tmp_path / "source.tar.gz", sources.GATED)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            served.perform(task_with("db"), files={"source.tar.gz": str(archive)})
+        finally:
+            os._exit(1)
+    until(lambda: len(served.qemus()) == 2, "both machines run", 120)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    until(lambda: not served.qemus(), "the machines have ended", 10)
+    sweep(served.engine())
+    served.assert_clean()
