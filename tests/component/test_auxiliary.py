@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.auxiliary import (
     AuxiliaryError,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import sweep
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.environment import (
     EnvironmentFault,
@@ -24,7 +26,9 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.environ
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers import guest, sources
-from helpers.build_host import BuildHost, make_task
+from helpers.agents import RunningAgent
+from helpers.build_host import RAM, BuildHost, make_task
+from helpers.controller import Controller
 from helpers.images import service_image
 from helpers.waiting import until
 
@@ -44,6 +48,18 @@ ASKING = """\
   busybox wget -q -O - "$url" || exit 1
 done
 """
+
+
+# A worker that needs no source.
+WORKER = (
+    guest.GET_TASK
+    + "for url in $(sed -n -e 's/^URL=//p' -e 's/^PG_SQL_URL=//p' /run/task); do\n"
+    + "  busybox wget -q -O - $url >> /run/got || echo nothing >> /run/got\ndone\n"
+    + "{ printf ': 1\\nname: hello\\nversion: 1.0\\nstatus: success\\ntest-status: success\\n'\n"
+    + "  printf 'test-log:\\\\\\n'; cat /run/got; printf '\\\\\\n'; } > /run/result\n"
+    + guest.put("/run/result")
+    + guest.SLEEP
+)
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +128,10 @@ def test_what_it_was_bootstrapped_with_does_not_matter(served: BuildHost) -> Non
 
 def test_one_that_fails_says_so(host: BuildHost, web: Path) -> None:
     install(host, web, "#!/bin/sh\necho no licence >&2\nexit 3\n")
-    done = host.ensure(NAME)
-    assert done.failure is not None
-    assert "bbot-init: the service has failed" in done.failure.message
+    with pytest.raises(EnvironmentFault, match="the service has failed with exit status 3"):
+        host.ensure(NAME)
     assert "no licence" in (host.logs / "bootstrap" / "console.log").read_text()
+    assert host.machine(NAME).state == "missing"
     host.assert_clean()
 
 
@@ -162,3 +178,36 @@ def test_nothing_is_left_of_a_task_that_is_killed(served: BuildHost, tmp_path: P
     until(lambda: not served.qemus(), "the machines have ended", 10)
     sweep(served.engine())
     served.assert_clean()
+
+
+def test_a_controller_gets_them_offered_and_has_its_task_performed(
+    served: BuildHost, bootstrapped: Machine
+) -> None:
+    served.install_scripted(bootstrapped, WORKER, "asking")
+    with Controller() as controller:
+        controller.tasks.append(dataclasses.replace(task_with("", "pg-sql"), machine="asking"))
+        with RunningAgent(served, controller, auxiliary_ram=2 * RAM) as agent:
+            until(lambda: controller.arrivals, "the result has arrived", 120)
+            agent.says("on machine asking: success")
+    request = controller.requests[0]
+    assert request.auxiliary_ram == 2 * RAM
+    offered = [each for each in request.machines if each.role == "auxiliary"]
+    assert [(each.name, each.ram_minimum) for each in offered] == [(NAME, 128 << 10)] * 4
+    (arrival,) = controller.arrivals
+    assert arrival.result.status is Status.SUCCESS
+    assert arrival.result.logs["test"].split("\n") == [
+        "served by 172.30.254.3",
+        "served by 172.30.254.4",
+    ]
+    assert controller.refused == []
+    served.assert_clean()
+
+
+def test_a_memory_of_none_offers_none(served: BuildHost) -> None:
+    with Controller() as controller:
+        controller.tasks.append(task_with("db"))
+        with RunningAgent(served, controller, auxiliary_ram=0):
+            until(lambda: controller.requests, "a request", 60)
+    assert [each.name for each in controller.requests[0].machines] == ["tiny"]
+    assert controller.requests[0].auxiliary_ram is None
+    assert len(controller.tasks) == 1

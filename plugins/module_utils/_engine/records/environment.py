@@ -16,9 +16,12 @@ import re
 import typing as t
 
 from ..errors import EngineError
+from ..formats.manifest.text import sanitize
 
 # Bytes of all lines of one machine: addresses, ports and passwords.
 LIMIT = 64 << 10
+# So much of a line is shown.
+_SHOWN = 100
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -45,7 +48,8 @@ def read_environment(data: bytes, machine: str) -> dict[str, str]:
             continue
         name, equals, value = (part.strip(" \t") for part in line.partition("="))
         if not equals or not _NAME.fullmatch(name):
-            raise EnvironmentFault(f"{place}: line {number} is no NAME=value")
+            said = sanitize(line.encode()[:_SHOWN])
+            raise EnvironmentFault(f"{place}: line {number} is no NAME=value: {said}")
         if not value.isprintable():
             raise EnvironmentFault(f"{place}: line {number} has a control character")
         variables[name] = value

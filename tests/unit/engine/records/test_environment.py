@@ -34,11 +34,12 @@ def test_variables_are_read(text: str, variables: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"A=1\nB\n", "line 2 is no NAME=value"),
-        (b"=1\n", "line 1 is no NAME=value"),
-        (b"2A=1\n", "line 1 is no NAME=value"),
-        (b"A B=1\n", "line 1 is no NAME=value"),
-        ("Ä=1".encode(), "line 1 is no NAME=value"),
+        (b"A=1\nB\n", "line 2 is no NAME=value: B"),
+        (b"=1\n", "line 1 is no NAME=value: =1"),
+        (b"2A=1\n", "line 1 is no NAME=value: 2A=1"),
+        (b"A B=1\n", "line 1 is no NAME=value: A B=1"),
+        ("Ä=1".encode(), "line 1 is no NAME=value: Ä=1"),
+        (b"\033[1m" + b"x" * 200, f"line 1 is no NAME=value: {'x' * 96}"),
         (b"A=\033[1m", "line 1 has a control character"),
         (b"A=\x00", "line 1 has a control character"),
         (b"A=\xff", "it is no UTF-8"),
