@@ -65,6 +65,7 @@ class ActionModule(ActionBase):
                 "config": {"type": "str", "default": ""},
                 "settings": {"type": "raw", "default": {}},
                 "auxiliary_machines": {"type": "raw", "default": ""},
+                "interactive": {"type": "str", "default": ""},
                 "variables": {"type": "list", "elements": "str", "default": []},
                 "foreign": {"type": "bool", "default": False},
                 **{name: {"type": "str", "default": ""} for name in SETTINGS},
@@ -110,6 +111,8 @@ class ActionModule(ActionBase):
             task = {name: value for name, value in task.items() if _dashed(name) not in _REPOSITORY}
             task |= source.fields
         task |= _auxiliary(options["auxiliary_machines"])
+        if options["interactive"]:
+            task["interactive"] = options["interactive"]
         words = _configure(task, options)
         notes = source.notes if source else []
         looked = {} if options["foreign"] else _look(source, words)

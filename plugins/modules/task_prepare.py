@@ -80,6 +80,12 @@ options:
         The variables of a machine with a name get that as a prefix; C(MACHINE) alone has none.
     type: raw
     default: ""
+  interactive:
+    description:
+      - Where the build stops for a person, who has a shell in the machine then. V(error) and V(warning) are after an
+        operation that ends so; the name of an operation is before that.
+    type: str
+    default: ""
   foreign:
     description: Whether another worker than ours will build it, of which nothing is known.
     type: bool

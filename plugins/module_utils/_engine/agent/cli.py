@@ -15,7 +15,7 @@ from ..host.diagnostics import Diagnostics
 from ..linux.process import Runner
 
 # Commands for people, who wait for an answer and not for the agent to be read.
-COMMANDS = ("status", "log", "suspended", "resume", "discard")
+COMMANDS = ("status", "log", "suspended", "resume", "discard", "shell")
 
 
 def main(arguments: t.Sequence[str], run: Runner) -> int:

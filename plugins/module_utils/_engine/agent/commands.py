@@ -25,6 +25,7 @@ from .job import CancelToken
 from .options import PLACES, HelpFormatter, Parser, add_places, expand, make_parser
 from .places import make_host
 from .settings import Places
+from .shell import find_shell, talk
 from .status import collect, render
 
 _FOLLOW_INTERVAL = 0.2
@@ -150,6 +151,11 @@ def _discard(site: _Site) -> int:
     return 0
 
 
+def _shell(site: _Site) -> int:
+    talk(find_shell(site.host, site.options.id))
+    return 0
+
+
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
@@ -176,6 +182,13 @@ _COMMANDS = {
         "Let a suspended machine go on, to look into it by VNC, until it ends or Ctrl-C.",
         lambda parser: parser.add_argument("id", metavar="ID", help="see: bbot-agent suspended"),
         _resume,
+    ),
+    "shell": _Command(
+        "Talk to the shell in the machine of an interactive task, at its breakpoint.",
+        lambda parser: parser.add_argument(
+            "id", metavar="ID", nargs="?", help="as the task says; needless if there is but one"
+        ),
+        _shell,
     ),
     "discard": _Command(
         "Throw suspended machines away.",

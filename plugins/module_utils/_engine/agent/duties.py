@@ -53,6 +53,7 @@ from ..task.perform import Booking, Outcome, faked, perform
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator, choose
 from .auxiliaries import Auxiliaries, auxiliaries
+from .interactive import lock, login, look_in, mode_now
 from .outcomes import Answer, Bootstrapped, Delivered, Performed
 from .places import make_host
 from .settings import Settings
@@ -267,6 +268,9 @@ class Duties:
             fingerprint = identity.fingerprint()
         except (JournalError, AuthError) as error:
             return Answer(failures=tuple((q.controller.url, str(error)) for q in questions[:1]))
+        mode = mode_now(self.host, self.settings)
+        if mode == "false" and self.settings.interactive == "true":
+            return Answer()
         for question in questions:
             url = question.controller.url
             request = TaskRequest(
@@ -277,6 +281,8 @@ class Duties:
                 fingerprint=fingerprint,
                 # A field that older controllers do not know.
                 auxiliary_ram=others.ram if others.machines else None,
+                interactive_mode=None if mode == "false" else mode,
+                interactive_login=None if mode == "false" else login(self.settings),
             )
             try:
                 response = self.transport.request_task(url, request)
@@ -308,6 +314,8 @@ class Duties:
             raise JournalError(f"it is for unknown machine {task.machine}")
         if objection := others.objection(task):
             raise JournalError(objection)
+        if task.is_interactive and self.settings.interactive == "false":
+            raise JournalError("it is interactive, which was not offered")
         # Told by the task as it was sent.
         checksum = CHECKSUM if knows_checksums(response) else None
         if response.agent_checksum != CHECKSUM:
@@ -419,11 +427,16 @@ class Duties:
         more: dict[str, t.Any] = {"port": self._port(place), "patience": settings.build_timeout}
         if boosted:
             more["cpu"] = os.cpu_count() or settings.cpu
+        one_way_in: t.ContextManager[object] = contextlib.nullcontext()
+        if task.is_interactive:
+            more["look_in"] = look_in(settings)
+            one_way_in = lock(host, f"perform {task.name}/{task.version}, which is interactive")
         running = self._running(alive, host, **more)
-        return perform(
-            host, task, machine, toolchain, running, waits, Limits(limit, limit), logs, {},
-            booking=booking, companions=companions_of(task, machines),
-        )  # fmt: skip
+        with one_way_in:
+            return perform(
+                host, task, machine, toolchain, running, waits, Limits(limit, limit), logs, {},
+                booking=booking, companions=companions_of(task, machines),
+            )  # fmt: skip
 
     def deliver(self, entry_id: int) -> Delivered:
         """Try once to deliver a result."""

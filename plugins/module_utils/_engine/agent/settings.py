@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import ipaddress
 import math
 import typing as t
 
@@ -81,6 +82,15 @@ def _seconds(least: float = 0) -> t.Callable[[str], float]:
         return value
 
     return seconds
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    """The address and port in `text`; ValueError if it is none."""
+    address, _colon, port = text.rpartition(":")
+    ipaddress.ip_address(address.strip("[]"))
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
+        raise ValueError(f"{port!r} is not a port")
+    return address.strip("[]"), int(port)
 
 
 def _checked(check: t.Callable[[str], t.Any]) -> t.Callable[[str], t.Any]:
@@ -339,6 +349,39 @@ class Settings:
         default=3 * _HOUR,
         metadata=_option(
             "for how long a controller wants a result", _CONTROLLERS, "S", _seconds(1)
+        ),
+    )
+    interactive: str = dataclasses.field(
+        default="false",
+        metadata=_option(
+            "whether to ask for interactive builds, for these only, or for both kinds",
+            _CONTROLLERS,
+            None,
+            choices=("false", "true", "both"),
+        ),
+    )
+    interactive_login: str | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "what controllers tell people of how to look into their builds, by default the host "
+            "and the port of --interactive-vnc",
+            _CONTROLLERS,
+            "TEXT",
+        ),
+    )
+    interactive_vnc: tuple[str, int] | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "where to show the screen of an interactive build, by VNC",
+            _CONTROLLERS,
+            "ADDRESS:PORT",
+            _checked(_endpoint),
+        ),
+    )
+    interactive_password: str | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "a file with the password for that, of 8 characters at most", _CONTROLLERS, "FILE"
         ),
     )
     ca_cert: str | None = dataclasses.field(

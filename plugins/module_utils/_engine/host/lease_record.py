@@ -74,6 +74,7 @@ _KINDS: dict[str, t.Callable[[t.Any], bool]] = {
     "ram": _is_count,
     "line": is_time,
     "waits": is_text,
+    "shell": is_text,
 }
 
 

@@ -20,6 +20,7 @@ from ..network.attachment import Attachment
 from ..tftp.server import Server
 from ..vm.qemu.process import Vm
 from .channel import Channel
+from .look_in import Door
 from .stall import Stall
 
 # How often, in seconds, to look whether we are still wanted.
@@ -71,6 +72,10 @@ class Boot:
         for each in companions:
             self._selector.register(each._selector, selectors.EVENT_READ, each)
         self._companions = companions
+
+    def watch(self, door: Door) -> None:
+        """Let people in by the `door` from now on."""
+        self._selector.register(door.fileno(), selectors.EVENT_READ, door)
 
     def listen(self, logs: str) -> None:
         """Begin to listen to the started machine; what it says goes to the folder `logs`."""
@@ -126,6 +131,9 @@ class Boot:
     def _take(self, key: selectors.SelectorKey) -> None:
         if isinstance(key.data, Boot):
             # It has its turn after ours.
+            return
+        if isinstance(key.data, Door):
+            key.data.open()
             return
         if isinstance(key.data, Channel):
             more = key.data.read()

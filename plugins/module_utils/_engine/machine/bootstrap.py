@@ -32,6 +32,7 @@ from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator
 from ..vm.qemu.process import Hardware, Vm
 from .conversation import SoftFailure, Talk, Waits, converse
+from .look_in import LookIn
 from .toolchain import Toolchain
 
 # The MAC address of machines that were bootstrapped without a machine (bbot's agent).
@@ -58,6 +59,7 @@ class Running:
     ``ram`` is in KiB, ``hold`` in seconds; see Talk for ``alive``, ``progress``
     and ``port``. ``patience`` is for how many seconds to wait for room, or on a bridge for a
     machine on which somebody else performs a task. ``park`` suspends machines that failed softly.
+    ``look_in`` is how a person looks into the machine of an interactive task.
     ``auxiliary_ram`` is what auxiliary machines of a task may have together, in KiB, None for
     what each has by itself.
     ``warm`` are the machines, by name or pattern, that tasks resume from a saved state
@@ -75,6 +77,7 @@ class Running:
     progress: t.Callable[[str], None] = lambda _line: None
     warm: t.Sequence[str] = ()
     auxiliary_ram: int | None = None
+    look_in: LookIn = dataclasses.field(default_factory=LookIn)
 
     def starts_warm(self, name: str) -> bool:
         """Whether tasks resume the machine ``name``."""

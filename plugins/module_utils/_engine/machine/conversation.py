@@ -35,6 +35,7 @@ from ..tftp.server import Event, HeldRequest, Limits
 from ..vm.accelerator import Accelerator
 from ..vm.qemu.process import Hardware, Vm, VmError
 from .boot import Boot
+from .look_in import LookIn, looked_into
 from .template import Clone, TemplateError
 
 # What our worker asks for first. Only a machine that was resumed is given it: the time and
@@ -105,7 +106,7 @@ class Talk:
     raises TemplateError; ``started`` is told how the machine came up. ``ram`` is what the machine
     has, in KiB, and ``patience`` for how many seconds to wait for room for that. ``network`` is
     one that is there already, else each attempt makes its own; ``companions`` are machines
-    that are up in there and have to stay so.
+    that are up in there and have to stay so. ``look_in`` is how a person may look in.
     """
 
     what: str
@@ -129,6 +130,7 @@ class Talk:
     patience: float = 0
     network: Attachment | None = None
     companions: t.Sequence[Boot] = ()
+    look_in: LookIn | None = None
 
     def awaits(self, name: str) -> bool:
         """Whether a file of this name ends the talk."""
@@ -266,6 +268,8 @@ def _attempt(
         stack.callback(boot.close)
         boot.listen(talk.logs)
         boot.accompany(talk.companions)
+        if (door := stack.enter_context(looked_into(host, lease, vm, talk.look_in))) is not None:
+            boot.watch(door)
         if clone is not None:
             vm.resume()
             server.release(clone.held)

@@ -100,6 +100,11 @@ class Task(Record):
     worker_checksum: str | None = None
 
     @property
+    def is_interactive(self) -> bool:
+        """Whether the build stops for a person somewhere."""
+        return self.interactive not in (None, "", "none")
+
+    @property
     def config_words(self) -> list[str]:
         """The target configuration split at blanks, one level of quotes removed."""
         return split_words(self.target_config or "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import shutil
 import time
@@ -29,6 +30,7 @@ from ..machine.conversation import SoftFailure, Start, Talk, Waits, converse
 from ..machine.fork import fork
 from ..machine.inventory import Machine
 from ..machine.locking import task_lock
+from ..machine.look_in import LookIn
 from ..machine.sweep import leased
 from ..machine.template import Clone, clone
 from ..machine.toolchain import Toolchain
@@ -163,6 +165,11 @@ def perform(
     phases = Phases(host.report)
     if fake:
         return faked(task, booking)
+    look_in = running.look_in if task.is_interactive else None
+    if look_in is not None:
+        # A person takes their time, and needs nothing kept of a machine that they have seen.
+        waits = dataclasses.replace(waits, total=math.inf)
+        running = dataclasses.replace(running, hold=0, park=None, warm=())
     machine_logs = os.path.join(logs, "machine")
     make_private(logs)
     make_private(machine_logs)
@@ -187,7 +194,7 @@ def perform(
         os.mkdir(put)
         for name, path in files.items():
             shutil.copyfile(path, os.path.join(get, name))
-        place = _Place(host, own, machine, toolchain, running)
+        place = _Place(host, own, machine, toolchain, running, look_in)
         starts: list[Start] = []
         keeper = _Keeper(host, task, booking, delivery, running.alive, phases)
 
@@ -196,7 +203,7 @@ def perform(
             if booking is not None:
                 # Artifacts go to the controller before the result does.
                 _collect(put, logs)
-                keeper.keep(*_blame(delivery, failure))
+                keeper.keep(*_blame(delivery, failure, look_in))
             return failure
 
         talk = Talk(
@@ -219,6 +226,7 @@ def perform(
             started=starts.append,
             ram=place.ram,
             patience=running.patience,
+            look_in=look_in,
         )
         try:
             with _accompanied(
@@ -232,7 +240,7 @@ def perform(
         except (EngineError, OSError) as error:
             keeper.keep("host", sentence(error))
             raise
-        culprit, reason = _blame(delivery, failure)
+        culprit, reason = _blame(delivery, failure, look_in)
         keeper.keep(culprit, reason)
         phases.begin("delete")
         artifacts = _collect(put, logs)
@@ -297,7 +305,13 @@ class _Place:
     """Where the task's machine is: a snapshot of its own, deleted with the lease."""
 
     def __init__(
-        self, host: Host, lease: Lease, machine: Machine, toolchain: Toolchain, running: Running
+        self,
+        host: Host,
+        lease: Lease,
+        machine: Machine,
+        toolchain: Toolchain,
+        running: Running,
+        look_in: LookIn | None,
     ) -> None:
         manifest = machine.bootstrapped.machine if machine.bootstrapped else None
         if manifest is None or manifest.mac is None:
@@ -306,7 +320,8 @@ class _Place:
                 culprit="machine",
             )
         self._path = f"{machine.bootstrapped_path}-{lease.id}"
-        self._hardware = running.hardware(manifest, toolchain.name, self._path, manifest.mac)
+        hardware = running.hardware(manifest, toolchain.name, self._path, manifest.mac)
+        self._hardware = hardware if look_in is None else look_in.fit(hardware)
         self._host = host
         self._lease = lease
         self._machine = machine
@@ -422,7 +437,9 @@ class _Keeper:
             pause = min(2 * pause, _STORE_PAUSE_MOST)
 
 
-def _blame(delivery: Delivery, failure: SoftFailure | None) -> tuple[Culprit, str]:
+def _blame(
+    delivery: Delivery, failure: SoftFailure | None, look_in: LookIn | None
+) -> tuple[Culprit, str]:
     """Return who is to blame, and why; the guest may have chosen words of the reason."""
     if failure is None:
         if delivery.result.status >= Status.ERROR:
@@ -435,6 +452,8 @@ def _blame(delivery: Delivery, failure: SoftFailure | None) -> tuple[Culprit, st
         return "none", ""
     if failure.kind == "timeout":
         return "task", failure.message
+    if failure.kind == "ended early" and look_in is not None:
+        return "none", "the one who looked into the machine has ended it"
     return "machine", cut(delivery.complaint) or failure.message
 
 

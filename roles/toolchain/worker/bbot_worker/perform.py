@@ -20,6 +20,7 @@ from .run import Runner
 TYPE_CHECKING = False  # The module typing is slow to import.
 if TYPE_CHECKING:
     from .drivers.base import Driver
+    from .interactive import Breakpoint
     from .progress import Progress
     from .result import Result
     from .task import Task
@@ -81,6 +82,7 @@ class _Site:
         self._driver: Driver | None = None
         # Those of the environment that the task asks for.
         self._variables: dict[str, str] = {}
+        self._breakpoint = _breakpoint(task)
 
     def perform(self, operation: str) -> str:
         """Do one; its status, which is in the result, too."""
@@ -115,7 +117,11 @@ class _Site:
                 self._driver = _prepare(self._task, self._work, self._tftp, runner)
                 self._compare(self._driver)
                 self._take_over(self._driver.operations, operation)
+                if self._breakpoint is not None:
+                    self._breakpoint.check([operation, *self.left])
             self._driver.job.runner = runner
+            if self._breakpoint is not None:
+                self._breakpoint.before(operation, runner, self._place)
             self._driver.perform(operation)
             log.flush()
             self._judge_tests(operation, log, guest)
@@ -134,7 +140,17 @@ class _Site:
                 self._bring_home(self._driver)
         if log.warned:
             self._result.report.setdefault("warnings", {})[operation] = log.first_warning[:500]
-        return "warning" if status == "success" and log.warned else status
+        if status == "success" and log.warned:
+            status = "warning"
+        if self._breakpoint is not None:
+            self._breakpoint.after(operation, status, runner, self._place)
+            self._account.end_processes()
+        return status
+
+    @property
+    def _place(self) -> str:
+        """Where a person who looks in finds the sources."""
+        return (self._driver.job.source if self._driver else "") or self._work
 
     def _compare(self, driver: Driver) -> None:
         """Note what the build depends on. Raises Unchanged if that is what it was the last time."""
@@ -199,6 +215,16 @@ class _Site:
             report.update(collect(driver))
         except (OSError, ValueError) as error:
             driver.job.runner.log.warn(f"the artifacts cannot be packed: {error}")
+
+
+def _breakpoint(task: Task) -> Breakpoint | None:
+    """Return where the task stops for a person; None if it does not."""
+    where = task.value("interactive")
+    if where in ("", "none"):
+        return None
+    from .interactive import Breakpoint
+
+    return Breakpoint(where)
 
 
 def _read_environment(task: Task, work: str, runner: Runner) -> dict[str, str]:

@@ -190,6 +190,12 @@ class Runner:
         os.set_blocking(reading, False)
         return reading, writing
 
+    def open_shell(self, command: Command, terminal: int) -> subprocess.Popen[bytes]:
+        """Start a command that a person talks to, at the descriptor of a *terminal*."""
+        person = Runner(self.log, self.account, pty=True)
+        person.environment = self.environment
+        return person._start(command, terminal)
+
     def _start(self, command: Command, writing: int) -> subprocess.Popen[bytes]:
         import subprocess
 

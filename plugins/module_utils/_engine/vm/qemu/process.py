@@ -39,6 +39,9 @@ from .qmp import Qmp, QmpError
 # The name of the virtio-serial port that our worker tells its progress on.
 PROGRESS_PORT = "bbot.progress"
 
+# That of the port at which our worker has a shell for a person, in an interactive build.
+SHELL_PORT = "bbot.shell"
+
 # Everything that QEMU can emulate, so that any operating system is content, but what
 # protects a kernel from its programs: in a machine that is thrown away that is not worth
 # a fifth of the time of a build.
@@ -56,7 +59,8 @@ class Hardware:
     ``directory`` holds its disk and is QEMU's current directory. ``options``
     replace the default network and disk devices, with `?` in `ifname=?` and
     `mac=?` standing for the tap and the MAC address (bbot's machine manifest).
-    ``ram`` is in KiB.
+    ``ram`` is in KiB. With ``shell`` a person can talk to a shell in the machine, and with
+    ``password`` has to know one to see its screen.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Hardware:
     options: t.Sequence[str] | None = None
     cpu: int = 1
     ram: int = 1048576
+    shell: bool = False
+    password: bool = False
 
 
 # What a machine has where its manifest gives no options (bbot's agent).
@@ -141,7 +147,7 @@ def qemu_arguments(
 
     ``tap`` is the descriptor of the tap, ``channels`` are those of connected
     sockets for `qmp`, `console` and `progress`; ``vnc`` is the path of the socket
-    for the one who investigates.
+    for the one who investigates, whose shell is beside it.
     """
     devices = _device_options(hardware, tap)
     arguments = ["-name", hardware.name, "-no-user-config", "-nodefaults", "-display", "none"]
@@ -159,12 +165,17 @@ def qemu_arguments(
     arguments += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"]
     arguments += ["-object", "rng-random,id=rng0,filename=/dev/urandom"]
     arguments += ["-device", "virtio-rng-pci,rng=rng0", "-device", "vmgenid,guid=auto"]
-    arguments += ["-vga", "std", "-vnc", f"unix:{vnc}"]
+    password = ",password=on" if hardware.password else ""
+    arguments += ["-vga", "std", "-vnc", f"unix:{vnc}{password}"]
     for name, fd in channels.items():
         arguments += ["-chardev", f"socket,id={name},fd={fd}"]
     arguments += ["-mon", "chardev=qmp,mode=control", "-serial", "chardev:console"]
     arguments += ["-device", "virtio-serial-pci"]
     arguments += ["-device", f"virtserialport,chardev=progress,name={PROGRESS_PORT}"]
+    if hardware.shell:
+        shell = os.path.join(os.path.dirname(vnc), "shell")
+        arguments += ["-chardev", f"socket,id=shell,path={shell},server=on,wait=off"]
+        arguments += ["-device", f"virtserialport,chardev=shell,name={SHELL_PORT}"]
     return arguments + devices
 
 
@@ -334,6 +345,33 @@ class Vm:
     def vnc(self) -> str:
         """The socket at which a person can see the machine's screen."""
         return os.path.join(self._runtime, "vnc")
+
+    @property
+    def shell(self) -> str:
+        """The socket at which a person can talk to a shell, if the hardware has one."""
+        return os.path.join(self._runtime, "shell")
+
+    def want_password(self, password: str) -> None:
+        """Let see the screen who knows ``password``, of 8 characters at most. Raises VmError.
+
+        The hardware has to say so; until then nobody is let in.
+        """
+        with self._trouble():
+            self._monitored().execute("set_password", protocol="vnc", password=password)
+
+    def let_in(self, client: socket.socket) -> None:
+        """Show the screen to ``client``, who has connected to a socket of ours. Raises VmError."""
+        with self._trouble():
+            qmp = self._monitored()
+            qmp.hand_over("viewer", client.fileno())
+            qmp.execute("add_client", protocol="vnc", fdname="viewer", skipauth=False)
+
+    @contextlib.contextmanager
+    def _trouble(self) -> t.Iterator[None]:
+        try:
+            yield
+        except QmpError as error:
+            raise VmError(f"cannot show machine {self.hardware.name}: {error}") from error
 
     def fileno(self) -> int:
         """A descriptor that becomes readable when the machine has ended."""
