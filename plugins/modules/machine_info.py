@@ -89,6 +89,10 @@ machines:
       description: The summary in the machine's manifest; null without one.
       type: str
       sample: Debian 12 with GCC 12
+    role:
+      description: V(build), or V(auxiliary) for one that is up beside others; null without a manifest.
+      type: str
+      sample: build
     bootstrapped:
       description: The bootstrapped machine; null without one.
       type: str
