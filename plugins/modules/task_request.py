@@ -48,6 +48,14 @@ options:
         read.
       - Its fingerprint tells controllers who asks, and it signs their challenges.
     type: path
+  machine_order:
+    description:
+      - Patterns of names of machines to offer first, those of an earlier pattern before those of a later one. The
+        others follow by name.
+      - A controller takes the first that will do.
+    type: list
+    elements: str
+    default: []
   toolchain_version:
     description: The version of the toolchain that controllers are told; by default the one of this collection.
     type: str
@@ -96,7 +104,7 @@ controller:
   type: str
   sample: https://ci.example.org/?build-task
 machines:
-  description: The names of the machines that were, or would be, offered.
+  description: The names of the machines that were, or would be, offered, in this order.
   returned: success
   type: list
   elements: str
@@ -121,7 +129,6 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.duties import offers
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import OptionsError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.priority import (
     questions,
@@ -139,14 +146,16 @@ def request(module: AnsibleModule) -> dict[str, t.Any]:
     arguments = ["--result-timeout", str(params["result_timeout"])]
     if params["auth_key"] is not None:
         arguments += ["--auth-key", params["auth_key"]]
+    for pattern in params["machine_order"]:
+        arguments += ["--machine-order", pattern]
     if params["toolchain_version"] is not None:
         arguments += ["--toolchain-ver", params["toolchain_version"]]
     duties = _argspec.make_duties(module, [*arguments, *params["controllers"]])
     room = duties.room()
-    headers = offers(machine for machine in duties.machines() if duties.free(machine, room))
+    headers = duties.offers(machine for machine in duties.machines() if duties.free(machine, room))
     result: dict[str, t.Any] = {
         "changed": False,
-        "machines": sorted(headers),
+        "machines": list(headers),
         **dict.fromkeys(("id", "task", "controller")),
         "failures": [],
     }
@@ -170,6 +179,7 @@ def main() -> None:
             **_argspec.CONTROLLER,
             "controllers": {"type": "list", "elements": "str", "required": True},
             "auth_key": {"type": "path", "no_log": False},
+            "machine_order": {"type": "list", "elements": "str", "default": []},
             "toolchain_version": {"type": "str"},
             "result_timeout": {"type": "int", "default": 10800},
         },

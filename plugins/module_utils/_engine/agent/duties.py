@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fnmatch
 import os
 import socket
 import time
@@ -62,19 +63,29 @@ CHECKSUM = "1"
 _PORTS_APART = 100
 
 
-def offers(machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:
+def offers(machines: t.Iterable[Machine], order: t.Sequence[str] = ()) -> dict[str, MachineHeader]:
     """What controllers are told of the machines that are fit for tasks, by name.
 
-    Just what they have known since 2017: bounds of memory and roles are for auxiliary
-    machines, which we do not run.
+    They take the first that will do: those come first whose names fit an earlier one of the
+    patterns ``order``, the others in the end, all the same by name. They are told just what they
+    have known since 2017: bounds of memory and roles are for auxiliary machines, which we do not
+    run.
     """
-    return {
-        manifest.name: MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
+    headers = [
+        MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
         for machine in machines
         if machine.state == "current"
         and (manifest := machine.manifest) is not None
         and manifest.role != "auxiliary"
-    }
+    ]
+    headers.sort(key=lambda header: (_preference(header.name, order), header.name))
+    return {header.name: header for header in headers}
+
+
+def _preference(name: str, order: t.Sequence[str]) -> int:
+    """The number of the first pattern of ``order`` that ``name`` fits."""
+    fitting = (n for n, pattern in enumerate(order) if fnmatch.fnmatchcase(name, pattern))
+    return next(fitting, len(order))
 
 
 def blame(error: BaseException) -> Culprit:
@@ -152,6 +163,10 @@ class Duties:
     def machines(self) -> list[Machine]:
         """The machines of this host. Raises HostError."""
         return enumerate_machines(self.host, self.toolchain())
+
+    def offers(self, machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:
+        """Those of ``machines`` that are offered, by name, in this order."""
+        return offers(machines, self.settings.machine_order)
 
     def plan(self, machine: Machine) -> str:
         """What bootstrap() would do to ``machine``: planned(), or `save` it for warm starts.
@@ -379,7 +394,7 @@ class Duties:
             return faked(task, booking)
         toolchain = self.toolchain()
         machine = find_machine(enumerate_machines(host, toolchain), task.machine)
-        if machine.bootstrapped is None:
+        if machine.bootstrapped is None or machine.state == "broken":
             raise HostError(
                 f"machine {machine.name} is gone: {'; '.join(machine.reasons)}", culprit="machine"
             )

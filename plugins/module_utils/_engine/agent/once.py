@@ -24,7 +24,7 @@ from ..records.machine import MachineHeader
 from ..records.task import Task
 from ..task.logs import logs_name
 from ..task.perform import book, perform_booked
-from .duties import Duties, offers
+from .duties import Duties
 from .job import CancelToken
 from .settings import Settings
 
@@ -100,7 +100,7 @@ def _machines(duties: Duties, say: Diagnostics, wanted: CancelToken) -> dict[str
             failure = duties.bootstrap(machine, 0, wanted).failure
             if failure is not None:
                 say.error(f"machine {machine.name} is not available: {failure}")
-    return offers(duties.machines())
+    return duties.offers(duties.machines())
 
 
 def _read_task(path: str) -> Task:

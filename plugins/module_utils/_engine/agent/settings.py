@@ -188,6 +188,16 @@ class Settings:
             kind="many",
         ),
     )
+    machine_order: tuple[str, ...] = dataclasses.field(
+        default=(),
+        metadata=_option(
+            "offer the machines of these names first, those of an earlier pattern before those "
+            "of a later one: a controller takes the first that will do; the others follow by name",
+            _MACHINES,
+            "PATTERN",
+            kind="many",
+        ),
+    )
     accelerator: str = dataclasses.field(
         default="auto",
         metadata=_option("how guests run", _MACHINES, None, choices=("auto", "kvm", "tcg")),

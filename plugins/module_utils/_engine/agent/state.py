@@ -17,7 +17,7 @@ from ..host.diagnostics import Diagnostics
 from ..host.locks import Lease
 from ..machine.inventory import Machine
 from ..records.machine import MachineHeader
-from .duties import Duties, offers
+from .duties import Duties
 from .settings import Settings
 
 Mode = t.Literal["run", "drain", "reload", "stop"]
@@ -117,8 +117,10 @@ class State:
             self.called[desk] = at_once or self.called.get(desk, False)
 
     def headers(self) -> dict[str, MachineHeader]:
-        """Return the machines that may be offered, in use or not, by name."""
-        return {self.fake.name: self.fake} if self.fake is not None else offers(self.machines)
+        """Return the machines that may be offered, in use or not, by name, in this order."""
+        if self.fake is not None:
+            return {self.fake.name: self.fake}
+        return self.duties.offers(self.machines)
 
     def free_places(self) -> int:
         """Return how many more tasks and bootstraps may run."""

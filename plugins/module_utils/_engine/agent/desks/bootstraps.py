@@ -113,7 +113,7 @@ class BootstrapsDesk(Desk[_Bootstrap]):
         self.state.lease.tell(failed={machine.name: failure})
 
 
-def _key(machine: Machine) -> tuple[str, str, str | None]:
+def _key(machine: Machine) -> tuple[str, str | None]:
     """Return what to leave alone after a failure: this revision of the machine."""
     identity = machine.manifest.id if machine.manifest else None
-    return machine.volume, machine.name, identity
+    return machine.directory, identity

@@ -136,3 +136,23 @@ def test_a_machine_that_has_a_task_is_offered_but_on_a_bridge(
     desk.visit()
     jobs.started[0].work(None)
     assert asked == [offered]
+
+
+def test_machines_are_offered_in_order_and_but_once(
+    office: t.Any, desk: t.Any, jobs: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def ask(questions: t.Any, headers: t.Any) -> Answer:
+        asked.extend(question.machines for question in questions)
+        assert [header.name for header in headers.values()] == list(asked[0])
+        return Answer()
+
+    monkeypatch.setattr(office.duties, "ask", ask)
+    office.duties.settings = read_settings(["--machine-order", "m3", "--machine-order", "m?", URL])
+    machines = [office.machine(name=name) for name in ("m1", "a1", "m3", "m2")]
+    # One of a name that another one has, as the survey leaves it.
+    office.state.machines = [*machines, office.machine("broken", "m3")]
+    desk.visit()
+    jobs.started[0].work(None)
+    assert asked == [("m3", "m1", "m2", "a1")]
