@@ -57,7 +57,9 @@ options:
     elements: str
     default: []
   toolchain_version:
-    description: The version of the toolchain that controllers are told; by default the one of this collection.
+    description:
+      - The version of the toolchain that controllers are told; by default that of C(bbot) in the toolchain's manifest,
+        and the one of this collection where there is none.
     type: str
   result_timeout:
     description: For how many seconds a controller wants the result. After that it is not delivered any more.

@@ -27,6 +27,7 @@ from ..controller.priority import Question
 from ..controller.transport import ControllerError, Transport, explain
 from ..errors import Culprit, EngineError, Interrupted, sentence
 from ..formats.manifest.model import ManifestError
+from ..formats.version import StandardVersion
 from ..host.bounded_file import BoundedFile
 from ..host.diagnostics import Diagnostics
 from ..host.host import Host, HostError
@@ -46,6 +47,7 @@ from ..machine.toolchain import Toolchain, load_toolchain
 from ..records.exchange import TaskRequest, TaskResponse
 from ..records.machine import MachineHeader
 from ..records.task import Task
+from ..release import VERSION
 from ..task import perform as _task
 from ..task.by_hand import perform_by_hand
 from ..task.logs import logs_name, write_logs
@@ -160,6 +162,14 @@ class Duties:
             self.host, settings.toolchain_name, given_id=settings.toolchain_id, bare=bare
         )
 
+    def toolchain_version(self, toolchain: Toolchain) -> StandardVersion:
+        """The version of ``toolchain`` that controllers are told: as bbot, that of its bbot.
+
+        One without a manifest counts as ours.
+        """
+        given = self.settings.toolchain_ver
+        return given or toolchain.expected.versions.get("bbot") or StandardVersion.parse(VERSION)
+
     def machines(self) -> list[Machine]:
         """The machines of this host. Raises HostError."""
         return enumerate_machines(self.host, self.toolchain())
@@ -261,14 +271,15 @@ class Duties:
             self.journal.check()
             identity = self.identity()
             fingerprint = identity.fingerprint()
-        except (JournalError, AuthError) as error:
+            version = self.toolchain_version(self.toolchain())
+        except (JournalError, AuthError, HostError) as error:
             return Answer(failures=tuple((q.controller.url, str(error)) for q in questions[:1]))
         for question in questions:
             url = question.controller.url
             request = TaskRequest(
                 identity.host,
                 self.settings.toolchain_name,
-                self.settings.toolchain_ver,
+                version,
                 tuple(headers[name] for name in question.machines),
                 fingerprint=fingerprint,
             )

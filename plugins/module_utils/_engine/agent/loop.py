@@ -98,7 +98,7 @@ class Agent:
         self._say.info(f"bbot agent {VERSION}, process {os.getpid()}")
         self._say.info(
             f"toolchain {toolchain.name}, number {settings.toolchain_num}, "
-            f"version {settings.toolchain_ver}, id {toolchain.id}"
+            f"version {self._duties.toolchain_version(toolchain)}, id {toolchain.id}"
         )
         self._say.info(f"machines with {settings.cpu} CPUs and {settings.ram} KiB of memory")
         self._say.info(f"accelerator {accelerator.name}: {accelerator.reason}")
@@ -173,6 +173,6 @@ def run_agent(arguments: t.Sequence[str], settings: Settings, run: Runner, say: 
         with contextlib.suppress(KeyboardInterrupt):
             return Agent(arguments, settings, run, say).run()
     except (EngineError, OSError) as error:
-        say.error(sentence(error))
+        say.fatal(sentence(error))
         return 1
     return 0

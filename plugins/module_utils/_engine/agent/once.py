@@ -41,7 +41,7 @@ def run_once(settings: Settings, run: Runner, say: Diagnostics) -> int:
             duties.owner = lease.name
             return _round(duties, say, wanted)
     except (EngineError, OSError) as error:
-        say.error(sentence(error))
+        say.fatal(sentence(error))
         return 1
 
 
