@@ -139,6 +139,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
     EngineError,
     sentence,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 
 
@@ -165,6 +166,8 @@ def request(module: AnsibleModule) -> dict[str, t.Any]:
     if module.check_mode or not asked:
         return result
     answer = duties.ask(asked, headers)
+    if answer.obstacle is not None:
+        raise HostError(answer.obstacle)
     result["failures"] = [{"controller": url, "msg": msg} for url, msg in answer.failures]
     entry = duties.journal.get(answer.entry) if answer.entry is not None else None
     if entry is None:

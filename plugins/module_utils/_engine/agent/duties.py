@@ -42,6 +42,7 @@ from ..machine.conversation import Waits
 from ..machine.ensure import ensure, planned
 from ..machine.inventory import Machine, enumerate_machines, find_machine
 from ..machine.locking import is_free
+from ..machine.rehearsal import rehearse
 from ..machine.suspended import Suspensions
 from ..machine.toolchain import Toolchain, load_toolchain
 from ..records.exchange import TaskRequest, TaskResponse
@@ -54,7 +55,7 @@ from ..task.logs import logs_name, write_logs
 from ..task.perform import Booking, Outcome, faked, perform
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator, choose
-from .outcomes import Answer, Bootstrapped, Delivered, Performed
+from .outcomes import Answer, Bootstrapped, Delivered, Performed, Rehearsed
 from .places import make_host
 from .settings import Settings
 
@@ -257,9 +258,41 @@ class Duties:
         except (LockError, NoRoom) as error:
             return Bootstrapped(sentence(error), busy=True)
         except Exception as error:
-            return Bootstrapped(sentence(error), logs=logs)
+            return Bootstrapped(sentence(error), logs=logs, culprit=blame(error))
         failure = done.failure.message if done.failure else None
-        return Bootstrapped(failure, changed=done.changed, unsaved=done.unsaved, logs=done.logs)
+        return Bootstrapped(
+            failure,
+            changed=done.changed,
+            unsaved=done.unsaved,
+            logs=done.logs,
+            culprit="machine" if failure else "none",
+        )
+
+    def rehearse(
+        self, machines: t.Sequence[Machine], place: int, alive: t.Callable[[], bool]
+    ) -> Rehearsed:
+        """See at `place` whether a task could be performed on any of `machines`.
+
+        That it could on one shows that the host is well. What keeps one from being performed on
+        each of them is taken for a fault of the host.
+        """
+        if self.settings.fake_build or self.settings.fake_machine:
+            return Rehearsed()
+        failure: str | None = None
+        for machine in machines:
+            if not alive():
+                return Rehearsed(busy=True)
+            try:
+                toolchain = self.toolchain()
+                running = self._running(alive, self.host, port=self._port(place))
+                rehearse(self.host, machine, toolchain, running, self.settings.log_dir)
+            except LockError:
+                continue
+            except Exception as error:
+                failure = failure or sentence(error)
+            else:
+                return Rehearsed()
+        return Rehearsed(failure, busy=failure is None)
 
     def ask(
         self, questions: t.Sequence[Question], headers: t.Mapping[str, MachineHeader]
@@ -273,7 +306,7 @@ class Duties:
             fingerprint = identity.fingerprint()
             version = self.toolchain_version(self.toolchain())
         except (JournalError, AuthError, HostError) as error:
-            return Answer(failures=tuple((q.controller.url, str(error)) for q in questions[:1]))
+            return Answer(obstacle=str(error))
         for question in questions:
             url = question.controller.url
             request = TaskRequest(

@@ -33,6 +33,7 @@ from .desks.base import STOPPING, Desk
 from .desks.bootstraps import BootstrapsDesk
 from .desks.outbox import OutboxDesk
 from .desks.recovery import RecoveryDesk
+from .desks.rehearsals import RehearsalsDesk
 from .desks.survey import SurveyDesk
 from .desks.tasks import TasksDesk
 from .duties import Duties
@@ -41,7 +42,10 @@ from .settings import Settings
 from .state import State
 
 # In this order: tasks that were accepted are begun before more are asked for.
-_DESKS = (RecoveryDesk, SurveyDesk, TasksDesk, BootstrapsDesk, AskingDesk, OutboxDesk)
+_DESKS = (
+    *(RecoveryDesk, SurveyDesk, TasksDesk, RehearsalsDesk, BootstrapsDesk, AskingDesk),
+    OutboxDesk,
+)
 
 # The loop goes round at least once in so many seconds.
 _LONGEST_WAIT = 60.0

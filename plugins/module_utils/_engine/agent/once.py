@@ -58,6 +58,8 @@ def _round(duties: Duties, say: Diagnostics, wanted: CancelToken) -> int:
     number = None
     if task is None:
         answer = duties.ask(questions(settings.controllers, list(headers), [], 1), headers)
+        if answer.obstacle is not None:
+            raise HostError(answer.obstacle)
         for failure in answer.failures:
             say.error(failure[1])
         number = answer.entry

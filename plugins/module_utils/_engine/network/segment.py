@@ -133,6 +133,10 @@ class Segment:
         """Return the server of this guest, who alone can reach it."""
         return Server(SERVER, PORT, bound=self._socket.dup(), **options)
 
+    def check(self) -> None:
+        """Raise NetworkError if nobody tells the guest its address any more."""
+        self.dnsmasq.check()
+
     def close(self) -> None:
         """Let go of it, which is the end of it; harmless a second time."""
         self._undo.close()

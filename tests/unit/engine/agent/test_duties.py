@@ -245,9 +245,8 @@ def test_nobody_is_asked_for_what_could_not_be_noted(site: Site) -> None:
     Path(site.duties.journal.path).write_bytes(b"no database" * 1000)
     answer, controllers = site.ask(first=response(), second=response())
     assert controllers.asked == []
-    assert answer.entry is None
-    ((url, _words),) = answer.failures
-    assert url == FIRST
+    assert (answer.entry, answer.failures) == (None, ())
+    assert answer.obstacle
 
 
 @pytest.mark.parametrize("error", [JournalError("the disk is full"), AuthError("no engine")])
@@ -265,7 +264,7 @@ def test_nobody_is_asked_without_a_toolchain(site: Site, monkeypatch: pytest.Mon
     monkeypatch.setattr(site.duties, "toolchain", raising(HostError("no toolchain default")))
     answer, controllers = site.ask(first=response(), second=response())
     assert (answer.entry, controllers.asked) == (None, [])
-    assert answer.failures == ((FIRST, "no toolchain default"),)
+    assert (answer.failures, answer.obstacle) == ((), "no toolchain default")
 
 
 @pytest.mark.parametrize(
@@ -298,7 +297,8 @@ def test_a_key_that_is_not_usable_is_no_reason_to_ask_without_it(site: Site) -> 
     site.make("--auth-key", str(site.root / "gone"))
     answer, controllers = site.ask(first=response(), second=response())
     assert controllers.asked == []
-    assert "cannot read the key" in answer.failures[0][1]
+    assert answer.obstacle is not None
+    assert "cannot read the key" in answer.obstacle
 
 
 @pytest.mark.parametrize(
@@ -508,7 +508,10 @@ def test_a_bootstrap_that_comes_to_an_end(site: Site, monkeypatch: pytest.Monkey
     machine, failure = site.machine(), SoftFailure("timeout", "bootstrap timeout")
     for given, wanted in (
         (Ensured(machine, True, None, {}, "/l"), Bootstrapped(None, changed=True, logs="/l")),
-        (Ensured(machine, False, failure, {}, "/l"), Bootstrapped("bootstrap timeout", logs="/l")),
+        (
+            Ensured(machine, False, failure, {}, "/l"),
+            Bootstrapped("bootstrap timeout", logs="/l", culprit="machine"),
+        ),
         (Ensured(machine, False, None, {}, None, "no"), Bootstrapped(None, unsaved="no")),
     ):
         monkeypatch.setattr(_duties, "ensure", lambda *_rest, given=given, **_more: given)
