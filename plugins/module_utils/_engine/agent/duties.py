@@ -274,7 +274,7 @@ class Duties:
         """See at `place` whether a task could be performed on any of `machines`.
 
         That it could on one shows that the host is well. What keeps one from being performed on
-        each of them is taken for a fault of the host.
+        each of them is taken for a fault of the host, unless it is known to be one of the machine.
         """
         if self.settings.fake_build or self.settings.fake_machine:
             return Rehearsed()
@@ -286,10 +286,9 @@ class Duties:
                 toolchain = self.toolchain()
                 running = self._running(alive, self.host, port=self._port(place))
                 rehearse(self.host, machine, toolchain, running, self.settings.log_dir)
-            except LockError:
-                continue
             except Exception as error:
-                failure = failure or sentence(error)
+                if blame(error) == "host":
+                    failure = failure or sentence(error)
             else:
                 return Rehearsed()
         return Rehearsed(failure, busy=failure is None)

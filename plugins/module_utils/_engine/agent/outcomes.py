@@ -34,7 +34,7 @@ class Rehearsed:
     """The outcome of a rehearsal.
 
     `failure` says in words what keeps the host from performing tasks, or is None; `busy` that
-    nobody knows, as others have the machines.
+    nobody knows, as others have the machines, or these are out of order.
     """
 
     failure: str | None = None

@@ -38,7 +38,9 @@ class RehearsalsDesk(Desk[_Rehearsal]):
     def turn(self, now: float) -> None:
         state = self.state
         self._next = now + _INTERVAL
-        machines = [machine for machine in state.machines if machine.state != "broken"]
+        machines = [
+            machine for machine in state.machines if machine.state not in ("broken", "unlinked")
+        ]
         if self._works or not state.brake.in_doubt or not machines:
             return
         # Not the same ones each time, but those first that tasks are performed on.
@@ -63,6 +65,7 @@ class RehearsalsDesk(Desk[_Rehearsal]):
                 state.brake.rehearsed(str(error))
             return
         if result.busy:
+            # Somebody has the machines, or they are out of order themselves.
             return
         state.brake.rehearsed(result.failure)
         if result.failure is None:

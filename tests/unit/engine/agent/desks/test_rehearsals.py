@@ -16,6 +16,10 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.outcomes 
     Bootstrapped,
     Rehearsed,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import LockError
+
+FULL = OSError(28, "No space left on device", "/x")
 
 
 @pytest.fixture
@@ -98,6 +102,7 @@ def test_machines_that_are_of_no_use_are_left_alone(
     office.state.machines = [
         *(office.machine("missing", f"new{n}") for n in range(9)),
         office.machine("broken", "odd"),
+        office.machine("unlinked", "gone"),
         *(office.machine(name=f"m{n}") for n in range(3)),
     ]
     office.state.brake.fault(None, "odd")
@@ -132,19 +137,26 @@ def test_a_machine_whose_bootstrap_failed_by_the_host_is_tried_again_when_it_is_
 
 
 @pytest.mark.parametrize(
-    ("failing", "outcome"),
+    ("failing", "error", "outcome"),
     [
-        ((), Rehearsed()),
-        (("m1",), Rehearsed()),
-        (("m1", "m2"), Rehearsed("the build host failed: /x: No space left on device")),
+        ((), FULL, Rehearsed()),
+        (("m1",), FULL, Rehearsed()),
+        (("m1", "m2"), FULL, Rehearsed("the build host failed: /x: No space left on device")),
+        # What says nothing about the host.
+        (("m1", "m2"), LockError("another has it"), Rehearsed(busy=True)),
+        (("m1", "m2"), HostError("no disk", culprit="machine"), Rehearsed(busy=True)),
     ],
 )
 def test_one_machine_that_could_be_run_shows_that_the_host_is_well(
-    office: t.Any, monkeypatch: pytest.MonkeyPatch, failing: tuple[str, ...], outcome: Rehearsed
+    office: t.Any,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: tuple[str, ...],
+    error: Exception,
+    outcome: Rehearsed,
 ) -> None:
     def rehearse(_host: t.Any, machine: t.Any, *_more: t.Any) -> None:
         if machine.name in failing:
-            raise OSError(28, "No space left on device", "/x")
+            raise error
 
     monkeypatch.setattr(_duties, "rehearse", rehearse)
     monkeypatch.setattr(office.duties, "toolchain", lambda: None)
