@@ -12,7 +12,6 @@ import random
 
 from ...controller.backoff import Backoff
 from ...controller.priority import Priority, Question, questions
-from ...machine.inventory import find_machine
 from ...records.machine import MachineHeader
 from ..job import CancelToken, Job, JobError
 from ..outcomes import Answer
@@ -92,16 +91,15 @@ class AskingDesk(Desk[_Request]):
 
     def _questions(self, headers: dict[str, MachineHeader]) -> list[Question]:
         state = self.state
+        # Of one name there is but one of these.
+        machines = {each.name: each for each in state.machines if each.state == "current"}
         taken = () if state.duties.shares_machines else state.working
         room = state.duties.room()
         idle = [
             name
             for name in headers
             if name not in taken
-            and (
-                state.fake is not None
-                or state.duties.free(find_machine(state.machines, name), room)
-            )
+            and (state.fake is not None or state.duties.free(machines[name], room))
         ]
         controllers = [
             controller
