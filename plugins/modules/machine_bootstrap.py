@@ -205,6 +205,12 @@ def describe(machine: Machine, action: str, why: list[str], ensured: Ensured | N
     }
 
 
+def label(machine: Machine, machines: list[Machine]) -> str:
+    """What ``machine`` is called among ``machines``, of which others may have its name."""
+    meant = find_machine(machines, machine.name) is machine
+    return machine.name if meant else machine.directory
+
+
 def choose_running(module: AnsibleModule, host: Host) -> Running:
     """How machines are run."""
     accelerator = choose(host, module.params["accelerator"])
@@ -243,9 +249,11 @@ def bootstrap_all(
         "accelerator": describe_accelerator(running.accelerator) if running else None,
         "changed": any(one["changed"] for one in outcomes),
         "diff": {
-            "before": {machine.name: machine.state for machine in machines},
+            "before": {label(machine, machines): machine.state for machine in machines},
             "after": {
-                machine.name: {"bootstrap": "current", "delete": "gone"}.get(action, machine.state)
+                label(machine, machines): {"bootstrap": "current", "delete": "gone"}.get(
+                    action, machine.state
+                )
                 for machine, action in plan
             },
         },

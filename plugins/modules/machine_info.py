@@ -56,19 +56,27 @@ machines:
   elements: dict
   contains:
     name:
-      description: The name of the machine's folder.
+      description:
+        - The name in the machine's manifest, or that of its folder where none can be read.
+        - Where several have one name, all but one are V(broken). That one is the first that is bootstrapped, or else
+          the first.
       type: str
       sample: debian_12
     volume:
       description: The volume it is on.
       type: str
       sample: default
+    directory:
+      description: Its folder, which holds its revisions.
+      type: str
+      sample: /build/machines/default/debian_12
     state:
       description:
         - V(current) is bootstrapped and fit for tasks.
         - V(missing) is not bootstrapped yet, V(obsolete) is to be bootstrapped anew.
         - V(newer) was bootstrapped by newer software and is left alone.
-        - V(unlinked) has no current revision, V(broken) has no usable manifest.
+        - V(unlinked) has no current revision, V(broken) has no usable
+          manifest, or a name that another one has.
       type: str
       sample: obsolete
     reasons:

@@ -48,8 +48,18 @@ options:
         read.
       - Its fingerprint tells controllers who asks, and it signs their challenges.
     type: path
+  machine_order:
+    description:
+      - Patterns of names of machines to offer first, those of an earlier pattern before those of a later one. The
+        others follow by name.
+      - A controller takes the first that will do.
+    type: list
+    elements: str
+    default: []
   toolchain_version:
-    description: The version of the toolchain that controllers are told; by default the one of this collection.
+    description:
+      - The version of the toolchain that controllers are told; by default that of C(bbot) in the toolchain's manifest,
+        and the one of this collection where there is none.
     type: str
   result_timeout:
     description: For how many seconds a controller wants the result. After that it is not delivered any more.
@@ -96,7 +106,7 @@ controller:
   type: str
   sample: https://ci.example.org/?build-task
 machines:
-  description: The names of the machines that were, or would be, offered.
+  description: The names of the machines that were, or would be, offered, in this order.
   returned: success
   type: list
   elements: str
@@ -121,7 +131,6 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.duties import offers
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import OptionsError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.priority import (
     questions,
@@ -130,6 +139,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
     EngineError,
     sentence,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 
 
@@ -139,14 +149,16 @@ def request(module: AnsibleModule) -> dict[str, t.Any]:
     arguments = ["--result-timeout", str(params["result_timeout"])]
     if params["auth_key"] is not None:
         arguments += ["--auth-key", params["auth_key"]]
+    for pattern in params["machine_order"]:
+        arguments += ["--machine-order", pattern]
     if params["toolchain_version"] is not None:
         arguments += ["--toolchain-ver", params["toolchain_version"]]
     duties = _argspec.make_duties(module, [*arguments, *params["controllers"]])
     room = duties.room()
-    headers = offers(machine for machine in duties.machines() if duties.free(machine, room))
+    headers = duties.offers(machine for machine in duties.machines() if duties.free(machine, room))
     result: dict[str, t.Any] = {
         "changed": False,
-        "machines": sorted(headers),
+        "machines": list(headers),
         **dict.fromkeys(("id", "task", "controller")),
         "failures": [],
     }
@@ -154,6 +166,8 @@ def request(module: AnsibleModule) -> dict[str, t.Any]:
     if module.check_mode or not asked:
         return result
     answer = duties.ask(asked, headers)
+    if answer.obstacle is not None:
+        raise HostError(answer.obstacle)
     result["failures"] = [{"controller": url, "msg": msg} for url, msg in answer.failures]
     entry = duties.journal.get(answer.entry) if answer.entry is not None else None
     if entry is None:
@@ -170,6 +184,7 @@ def main() -> None:
             **_argspec.CONTROLLER,
             "controllers": {"type": "list", "elements": "str", "required": True},
             "auth_key": {"type": "path", "no_log": False},
+            "machine_order": {"type": "list", "elements": "str", "default": []},
             "toolchain_version": {"type": "str"},
             "result_timeout": {"type": "int", "default": 10800},
         },

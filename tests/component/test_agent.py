@@ -57,8 +57,36 @@ def test_the_way_of_a_task_without_a_machine(faked: BuildHost) -> None:
     assert re.search(r"^  2 +hello-2/1.0 +tiny +abort +delivered", human, re.MULTILINE)
 
 
+def test_the_machine_that_is_offered_first_is_the_one_that_is_used(faked: BuildHost) -> None:
+    # Of the same name, in a volume that is elsewhere, and whose link is broken before that.
+    elsewhere = faked.root / "elsewhere"
+    (elsewhere / "beta").mkdir(parents=True)
+    for name, summary in (("zeta", "The second"), ("alpha", "Last by name")):
+        faked.install(name)
+        path = faked.volume / name / f"{name}-1.1" / "manifest"
+        called = {"zeta": "x-gcc_14", "alpha": "x-gcc_13"}[name]
+        faked.storage.set_read_only(str(path.parent), False)
+        path.write_text(f": 1\nid: {name}\nname: {called}\nsummary: {summary}\ntype: kvm\n")
+        faked.storage.set_read_only(str(path.parent), True)
+    (faked.machines / "another").symlink_to(elsewhere)
+    link = elsewhere / "beta" / "beta-1"
+    link.symlink_to("gone")
+    with Controller() as controller:
+        order = ["*-gcc_14", "x-*"]
+        with RunningAgent(faked, controller, **FAKE, machine_order=order) as agent:
+            for name in ("x-gcc_13", "x-gcc_14", "tiny"):
+                agent.says(f"machine {name}: done")
+            until(lambda: len(controller.requests[-1].machines) == 3, "all are offered")
+            controller.tasks += [make_task(machine="x-*")]
+            agent.says("task hello/1.0 on machine x-gcc_14: abort")
+        offered = [header.name for header in controller.requests[-1].machines]
+        assert offered == ["x-gcc_14", "x-gcc_13", "tiny"]
+
+
 def test_version_help_and_exit_codes(faked: BuildHost) -> None:
-    assert run_command(faked, "--version").stdout.startswith("bbot-agent 0.1.0\nCopyright")
+    told = run_command(faked, "--version").stdout.splitlines()
+    assert told[:4] == [f"{part} 0.1.0" for part in ("bbot-agent", "libbbot", "libbpkg", "libbutl")]
+    assert told[4].startswith("Copyright")
     shown = run_command(faked, "--help")
     assert shown.returncode == 0
     assert "--instance-max N" in shown.stdout

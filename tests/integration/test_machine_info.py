@@ -41,6 +41,7 @@ def test_machine_info(host: BuildHost, tmp_path: Path) -> None:
         {
             "name": "first",
             "volume": "default",
+            "directory": f"{host.volume}/first",
             "state": "missing",
             "reasons": ["not bootstrapped for toolchain default"],
             "revision": str(first),
@@ -53,6 +54,7 @@ def test_machine_info(host: BuildHost, tmp_path: Path) -> None:
         {
             "name": "second",
             "volume": "default",
+            "directory": f"{host.volume}/second",
             "state": "current",
             "reasons": [],
             "revision": f"{host.volume}/second/second-1.1",

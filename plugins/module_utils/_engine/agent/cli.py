@@ -20,7 +20,8 @@ COMMANDS = ("status", "log", "suspended", "resume", "discard", "shell")
 
 def main(arguments: t.Sequence[str], run: Runner) -> int:
     """Do what the command line `arguments` ask for. Returns the exit status."""
-    say = Diagnostics()
+    # Of files of options nothing is known yet, and they may be what is wrong.
+    say = Diagnostics(systemd="--systemd-daemon" in arguments)
     try:
         if arguments and arguments[0] in COMMANDS:
             from .commands import run_command
@@ -36,5 +37,5 @@ def main(arguments: t.Sequence[str], run: Runner) -> int:
             return run_once(settings, run, say)
         return run_agent(arguments, settings, run, say)
     except (EngineError, OSError) as error:
-        say.error(sentence(error))
+        say.fatal(sentence(error))
         return 1

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fnmatch
 import os
 import socket
 import time
@@ -26,6 +27,7 @@ from ..controller.priority import Question
 from ..controller.transport import ControllerError, Transport, explain
 from ..errors import Culprit, EngineError, Interrupted, sentence
 from ..formats.manifest.model import ManifestError
+from ..formats.version import StandardVersion
 from ..host.bounded_file import BoundedFile
 from ..host.diagnostics import Diagnostics
 from ..host.host import Host, HostError
@@ -41,11 +43,13 @@ from ..machine.conversation import Waits
 from ..machine.ensure import ensure, planned
 from ..machine.inventory import Machine, enumerate_machines, find_machine
 from ..machine.locking import is_free
+from ..machine.rehearsal import rehearse
 from ..machine.suspended import Suspensions
 from ..machine.toolchain import Toolchain, load_toolchain
 from ..records.exchange import TaskRequest, TaskResponse
 from ..records.machine import MachineHeader
 from ..records.task import Task
+from ..release import VERSION
 from ..task import perform as _task
 from ..task.by_hand import perform_by_hand
 from ..task.logs import logs_name, write_logs
@@ -54,7 +58,7 @@ from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator, choose
 from .auxiliaries import Auxiliaries, auxiliaries
 from .interactive import lock, login, look_in, mode_now
-from .outcomes import Answer, Bootstrapped, Delivered, Performed
+from .outcomes import Answer, Bootstrapped, Delivered, Performed, Rehearsed
 from .places import make_host
 from .settings import Settings
 
@@ -68,19 +72,29 @@ _NONE = Auxiliaries()
 _PORTS_APART = 100
 
 
-def offers(machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:
+def offers(machines: t.Iterable[Machine], order: t.Sequence[str] = ()) -> dict[str, MachineHeader]:
     """What controllers are told of the machines that are fit for tasks, by name.
 
-    Just what they have known since 2017: bounds of memory and roles are for auxiliary
+    They take the first that will do: those come first whose names fit an earlier one of the
+    patterns ``order``, the others in the end, all the same by name. They are told just what they
+    have known since 2017: bounds of memory and roles are for auxiliary
     machines; see there.
     """
-    return {
-        manifest.name: MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
+    headers = [
+        MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
         for machine in machines
         if machine.state == "current"
         and (manifest := machine.manifest) is not None
         and manifest.role != "auxiliary"
-    }
+    ]
+    headers.sort(key=lambda header: (_preference(header.name, order), header.name))
+    return {header.name: header for header in headers}
+
+
+def _preference(name: str, order: t.Sequence[str]) -> int:
+    """The number of the first pattern of ``order`` that ``name`` fits."""
+    fitting = (n for n, pattern in enumerate(order) if fnmatch.fnmatchcase(name, pattern))
+    return next(fitting, len(order))
 
 
 def blame(error: BaseException) -> Culprit:
@@ -155,9 +169,21 @@ class Duties:
             self.host, settings.toolchain_name, given_id=settings.toolchain_id, bare=bare
         )
 
+    def toolchain_version(self, toolchain: Toolchain) -> StandardVersion:
+        """The version of ``toolchain`` that controllers are told: as bbot, that of its bbot.
+
+        One without a manifest counts as ours.
+        """
+        given = self.settings.toolchain_ver
+        return given or toolchain.expected.versions.get("bbot") or StandardVersion.parse(VERSION)
+
     def machines(self) -> list[Machine]:
         """The machines of this host. Raises HostError."""
         return enumerate_machines(self.host, self.toolchain())
+
+    def offers(self, machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:
+        """Those of ``machines`` that are offered, by name, in this order."""
+        return offers(machines, self.settings.machine_order)
 
     def plan(self, machine: Machine) -> str:
         """What bootstrap() would do to ``machine``: planned(), or `save` it for warm starts.
@@ -249,9 +275,40 @@ class Duties:
         except (LockError, NoRoom) as error:
             return Bootstrapped(sentence(error), busy=True)
         except Exception as error:
-            return Bootstrapped(sentence(error), logs=logs)
+            return Bootstrapped(sentence(error), logs=logs, culprit=blame(error))
         failure = done.failure.message if done.failure else None
-        return Bootstrapped(failure, changed=done.changed, unsaved=done.unsaved, logs=done.logs)
+        return Bootstrapped(
+            failure,
+            changed=done.changed,
+            unsaved=done.unsaved,
+            logs=done.logs,
+            culprit="machine" if failure else "none",
+        )
+
+    def rehearse(
+        self, machines: t.Sequence[Machine], place: int, alive: t.Callable[[], bool]
+    ) -> Rehearsed:
+        """See at `place` whether a task could be performed on any of `machines`.
+
+        That it could on one shows that the host is well. What keeps one from being performed on
+        each of them is taken for a fault of the host, unless it is known to be one of the machine.
+        """
+        if self.settings.fake_build or self.settings.fake_machine:
+            return Rehearsed()
+        failure: str | None = None
+        for machine in machines:
+            if not alive():
+                return Rehearsed(busy=True)
+            try:
+                toolchain = self.toolchain()
+                running = self._running(alive, self.host, port=self._port(place))
+                rehearse(self.host, machine, toolchain, running, self.settings.log_dir)
+            except Exception as error:
+                if blame(error) == "host":
+                    failure = failure or sentence(error)
+            else:
+                return Rehearsed()
+        return Rehearsed(failure, busy=failure is None)
 
     def ask(
         self,
@@ -266,8 +323,9 @@ class Duties:
             self.journal.check()
             identity = self.identity()
             fingerprint = identity.fingerprint()
-        except (JournalError, AuthError) as error:
-            return Answer(failures=tuple((q.controller.url, str(error)) for q in questions[:1]))
+            version = self.toolchain_version(self.toolchain())
+        except (JournalError, AuthError, HostError) as error:
+            return Answer(obstacle=str(error))
         mode = mode_now(self.host, self.settings)
         if mode == "false" and self.settings.interactive == "true":
             return Answer()
@@ -276,7 +334,7 @@ class Duties:
             request = TaskRequest(
                 identity.host,
                 self.settings.toolchain_name,
-                self.settings.toolchain_ver,
+                version,
                 (*(headers[name] for name in question.machines), *others.machines),
                 fingerprint=fingerprint,
                 # A field that older controllers do not know.
@@ -415,7 +473,7 @@ class Duties:
         toolchain = self.toolchain()
         machines = enumerate_machines(host, toolchain)
         machine = find_machine(machines, task.machine)
-        if machine.bootstrapped is None:
+        if machine.bootstrapped is None or machine.state == "broken":
             raise HostError(
                 f"machine {machine.name} is gone: {'; '.join(machine.reasons)}", culprit="machine"
             )

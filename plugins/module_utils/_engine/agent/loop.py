@@ -33,6 +33,7 @@ from .desks.base import STOPPING, Desk
 from .desks.bootstraps import BootstrapsDesk
 from .desks.outbox import OutboxDesk
 from .desks.recovery import RecoveryDesk
+from .desks.rehearsals import RehearsalsDesk
 from .desks.survey import SurveyDesk
 from .desks.tasks import TasksDesk
 from .duties import Duties
@@ -41,7 +42,10 @@ from .settings import Settings
 from .state import State
 
 # In this order: tasks that were accepted are begun before more are asked for.
-_DESKS = (RecoveryDesk, SurveyDesk, TasksDesk, BootstrapsDesk, AskingDesk, OutboxDesk)
+_DESKS = (
+    *(RecoveryDesk, SurveyDesk, TasksDesk, RehearsalsDesk, BootstrapsDesk, AskingDesk),
+    OutboxDesk,
+)
 
 # The loop goes round at least once in so many seconds.
 _LONGEST_WAIT = 60.0
@@ -98,7 +102,7 @@ class Agent:
         self._say.info(f"bbot agent {VERSION}, process {os.getpid()}")
         self._say.info(
             f"toolchain {toolchain.name}, number {settings.toolchain_num}, "
-            f"version {settings.toolchain_ver}, id {toolchain.id}"
+            f"version {self._duties.toolchain_version(toolchain)}, id {toolchain.id}"
         )
         self._say.info(f"machines with {settings.cpu} CPUs and {settings.ram} KiB of memory")
         self._say.info(f"accelerator {accelerator.name}: {accelerator.reason}")
@@ -173,6 +177,6 @@ def run_agent(arguments: t.Sequence[str], settings: Settings, run: Runner, say: 
         with contextlib.suppress(KeyboardInterrupt):
             return Agent(arguments, settings, run, say).run()
     except (EngineError, OSError) as error:
-        say.error(sentence(error))
+        say.fatal(sentence(error))
         return 1
     return 0

@@ -24,7 +24,7 @@ from ..records.machine import MachineHeader
 from ..records.task import Task
 from ..task.logs import logs_name
 from ..task.perform import book, perform_booked
-from .duties import Duties, offers
+from .duties import Duties
 from .job import CancelToken
 from .settings import Settings
 
@@ -41,7 +41,7 @@ def run_once(settings: Settings, run: Runner, say: Diagnostics) -> int:
             duties.owner = lease.name
             return _round(duties, say, wanted)
     except (EngineError, OSError) as error:
-        say.error(sentence(error))
+        say.fatal(sentence(error))
         return 1
 
 
@@ -58,6 +58,8 @@ def _round(duties: Duties, say: Diagnostics, wanted: CancelToken) -> int:
     number = None
     if task is None:
         answer = duties.ask(questions(settings.controllers, list(headers), [], 1), headers)
+        if answer.obstacle is not None:
+            raise HostError(answer.obstacle)
         for failure in answer.failures:
             say.error(failure[1])
         number = answer.entry
@@ -100,7 +102,7 @@ def _machines(duties: Duties, say: Diagnostics, wanted: CancelToken) -> dict[str
             failure = duties.bootstrap(machine, 0, wanted).failure
             if failure is not None:
                 say.error(f"machine {machine.name} is not available: {failure}")
-    return offers(duties.machines())
+    return duties.offers(duties.machines())
 
 
 def _read_task(path: str) -> Task:

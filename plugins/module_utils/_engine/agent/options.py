@@ -43,11 +43,16 @@ class HelpFormatter(argparse.HelpFormatter):
         return f"{action.help} (default: {shown})"
 
 
+_PARTS = ("bbot-agent", "libbbot", "libbpkg", "libbutl")
+
+
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> t.NoReturn:
         sys.stdout.write(
-            f"bbot-agent {VERSION}\n"
-            "Copyright (c) 2026, The bbot.agent founders\n"
+            # Programs that watch bbot's agent look for all four.
+            "".join(f"{name} {VERSION}\n" for name in _PARTS)
+            + "Copyright (c) 2026, The bbot.agent founders\n"
+            "libbbot, libbpkg and libbutl are parts of this program, written anew for it.\n"
             "This is free software released under the GPL, version 3 or later.\n"
         )
         parser.exit()

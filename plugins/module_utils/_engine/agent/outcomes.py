@@ -16,9 +16,9 @@ from ..errors import Culprit
 class Bootstrapped:
     """The outcome of a bootstrap.
 
-    `failure` says in words why it failed, or is None; `busy` that somebody else is about to do
-    it; `unsaved` why the machine has no warm starts, or is empty. `logs` is the folder of logs,
-    None if there are none.
+    `failure` says in words why it failed, or is None, and `culprit` who is to blame; `busy` that
+    somebody else is about to do it; `unsaved` why the machine has no warm starts, or is empty.
+    `logs` is the folder of logs, None if there are none.
     """
 
     failure: str | None
@@ -26,6 +26,19 @@ class Bootstrapped:
     changed: bool = False
     unsaved: str = ""
     logs: str | None = None
+    culprit: Culprit = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rehearsed:
+    """The outcome of a rehearsal.
+
+    `failure` says in words what keeps the host from performing tasks, or is None; `busy` that
+    nobody knows, as others have the machines, or these are out of order.
+    """
+
+    failure: str | None = None
+    busy: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +47,15 @@ class Answer:
 
     `entry` is the number in the journal of the task that was accepted, None if there was none;
     `url` and `priority` are those of the controller that gave it. `failures` are pairs of a
-    controller's URL and what is to be said about it.
+    controller's URL and what is to be said about it. `obstacle` is what on this host kept
+    everybody from being asked, or None.
     """
 
     entry: int | None = None
     url: str | None = None
     priority: int = 0
     failures: tuple[tuple[str, str], ...] = ()
+    obstacle: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -118,8 +118,8 @@ def remove_old_logs(host: Host, directory: str, age: float) -> None:
 
 
 def _machine_folders(machines: str) -> t.Iterator[str]:
-    for volume in subfolders(machines):
-        yield from subfolders(volume)
+    for volume in subfolders(machines, links=True):
+        yield from subfolders(volume, links=True)
 
 
 def _is_dead(name: str) -> bool:

@@ -25,7 +25,6 @@ from ..host.scope import own_scope
 from ..machine.toolchain import check_toolchain_name
 from ..network.egress import check_address, check_network
 from ..records.values import check_trust
-from ..release import VERSION
 from ..storage.choose import KINDS
 
 _HOUR = 3600.0
@@ -168,10 +167,10 @@ class Settings:
             "its number, the offset of its TFTP port", _TOOLCHAIN, "N", _number(1, 65535)
         ),
     )
-    toolchain_ver: StandardVersion = dataclasses.field(
-        default=StandardVersion.parse(VERSION),
+    toolchain_ver: StandardVersion | None = dataclasses.field(
+        default=None,
         metadata=_option(
-            "the version that controllers are told",
+            "the version that controllers are told, instead of that of bbot in its manifest",
             _TOOLCHAIN,
             "VERSION",
             _checked(StandardVersion.parse),
@@ -203,6 +202,16 @@ class Settings:
         default=(),
         metadata=_option(
             "save the machines of these names, running, and resume them for tasks",
+            _MACHINES,
+            "PATTERN",
+            kind="many",
+        ),
+    )
+    machine_order: tuple[str, ...] = dataclasses.field(
+        default=(),
+        metadata=_option(
+            "offer the machines of these names first, those of an earlier pattern before those "
+            "of a later one: a controller takes the first that will do; the others follow by name",
             _MACHINES,
             "PATTERN",
             kind="many",

@@ -11,21 +11,16 @@ import dataclasses
 import time
 import typing as t
 
-from ..controller.backoff import Backoff
 from ..controller.priority import Busy, Priority
 from ..host.diagnostics import Diagnostics
 from ..host.locks import Lease
 from ..machine.inventory import Machine
 from ..records.machine import MachineHeader
-from .duties import Duties, offers
+from .brake import Brake
+from .duties import Duties
 from .settings import Settings
 
 Mode = t.Literal["run", "drain", "reload", "stop"]
-
-# After a fault of the host, or of a machine: seconds without tasks, at first and at most.
-_BRAKE = (60.0, 3600.0)
-# What stands for the host, which no machine is called.
-_HOST = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,41 +31,6 @@ class Accepted:
     priority: Priority
 
 
-class Brake:
-    """Keeps tasks from being asked for after faults that were not theirs.
-
-    A fault of the host holds up all tasks, one of a machine those of that machine, for 60
-    seconds at first and for an hour at most.
-    """
-
-    def __init__(self, say: Diagnostics, clock: t.Callable[[], float] = time.monotonic) -> None:
-        self._say = say
-        self._faults = Backoff(*_BRAKE, clock)
-
-    def fault(self, machine: str | None, reason: str) -> None:
-        """Note a fault of `machine`, or of the host if that is None."""
-        if self._faults.waits(machine):
-            # Of a task that was running already: the brake is on.
-            return
-        pause = self._faults.failed(machine, reason)
-        where = f" on machine {machine}" if machine is not None else ""
-        # The alarm is the fault itself, which has been told.
-        self._say.warning(f"no task{where} is asked for in the next {pause:.0f} s: {reason}")
-
-    def released(self, machine: str) -> None:
-        """Note that a task on `machine` went as it should, so that the host is well, too."""
-        for key in (_HOST, machine):
-            self._faults.succeeded(key)
-
-    def host_is_well(self) -> None:
-        """Note that the host did what it had to, whatever a machine did."""
-        self._faults.succeeded(_HOST)
-
-    def holds(self, machine: str | None = None) -> bool:
-        """Return whether no task is to be asked for: on `machine`, or at all if that is None."""
-        return self._faults.waits(machine)
-
-
 @dataclasses.dataclass
 class State:
     """The state that the desks share.
@@ -78,9 +38,9 @@ class State:
     `machines` are those of the last survey, `fake` the one that is offered instead, if any.
     `places` are those taken by tasks and bootstraps, `running` the tasks that run and are not
     interrupted, `working` the machines of all that run, `titles` what people call those.
-    `accepted` are tasks that wait to be begun, `asking` says whether a request that may bring
-    one is under way. `called` are the desks that are wanted before their time; True stands for
-    at once.
+    `begun` is when each of these was. `accepted` are tasks that wait to be begun, `asking` says
+    whether a request that may bring one is under way. `called` are the desks that are wanted
+    before their time; True stands for at once.
     """
 
     duties: Duties
@@ -94,6 +54,7 @@ class State:
     running: list[Busy] = dataclasses.field(default_factory=list)
     working: list[str] = dataclasses.field(default_factory=list)
     titles: list[str] = dataclasses.field(default_factory=list)
+    begun: list[float] = dataclasses.field(default_factory=list)
     accepted: list[Accepted] = dataclasses.field(default_factory=list)
     asking: bool = False
     bootstrapping: bool = False
@@ -117,8 +78,10 @@ class State:
             self.called[desk] = at_once or self.called.get(desk, False)
 
     def headers(self) -> dict[str, MachineHeader]:
-        """Return the machines that may be offered, in use or not, by name."""
-        return {self.fake.name: self.fake} if self.fake is not None else offers(self.machines)
+        """Return the machines that may be offered, in use or not, by name, in this order."""
+        if self.fake is not None:
+            return {self.fake.name: self.fake}
+        return self.duties.offers(self.machines)
 
     def free_places(self) -> int:
         """Return how many more tasks and bootstraps may run."""

@@ -74,7 +74,9 @@ def _machines(host: Host, records: t.Mapping[str, t.Any]) -> list[dict[str, t.An
             if record.get("toolchain") == name:
                 failed |= record.get("failed") or {}
         for machine in machines:
-            failure = failed.get(machine.name) if machine.state != "current" else None
+            # Another one of that name may be broken, and was not tried.
+            tried = machine.state not in ("current", "broken")
+            failure = failed.get(machine.name) if tried else None
             found.append({**describe_machine(machine), "toolchain": name, "failure": failure})
     return found
 

@@ -62,9 +62,9 @@ class Watch:
         machines = self._host.machines
         yield os.path.join(self._host.tftp, "toolchains")
         yield machines
-        for volume in subfolders(machines):
+        for volume in subfolders(machines, links=True):
             yield volume
-            yield from subfolders(volume)
+            yield from subfolders(volume, links=True)
 
     def changed(self) -> bool:
         """Take what has been noticed; whether it matters."""

@@ -69,6 +69,12 @@ def _index(name: str) -> int:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from error
 
 
+def _find(name: str) -> int | None:
+    with contextlib.suppress(OSError):
+        return _index(name)
+    return None
+
+
 def usual_port(mac: str) -> int:
     """The port that the server of the machine with this MAC address has, unless it is taken.
 
@@ -111,6 +117,7 @@ class BridgePort:
             undo.enter_context(_lock_mac(host, bridge, mac, purpose))
             self.tap = open_port(f"bb{lease.id}", bridge, mac)
             undo.callback(os.close, self.tap)
+            self._index = _find(bridge)
             self._undo = undo.pop_all()
 
     def serve(self, **options: t.Any) -> Server:
@@ -124,6 +131,11 @@ class BridgePort:
             server.close()
             raise
         return server
+
+    def check(self) -> None:
+        """Raise NetworkError if the bridge is gone, or another one has its name."""
+        if self._index is None or _find(self._bridge) != self._index:
+            raise NetworkError(f"bridge {self._bridge} was taken away while a guest was on it")
 
     def _end_redirection(self) -> None:
         Redirect(self._host.run).remove(self._bridge, self._mac)

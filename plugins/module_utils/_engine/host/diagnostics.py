@@ -15,9 +15,9 @@ import sys
 import typing as t
 
 # sd-daemon(3)
-_PRIORITIES = {"error": 3, "warning": 4, "info": 6, "trace": 7}
+_PRIORITIES = {"fatal": 2, "error": 3, "warning": 4, "info": 6, "trace": 7}
 # From which --verbose on a kind of line is printed.
-_VERBOSITY = {"error": 0, "warning": 0, "info": 1, "trace": 2}
+_VERBOSITY = {"fatal": 0, "error": 0, "warning": 0, "info": 1, "trace": 2}
 # Of what the engine reports, these prefixes say what kind a line is.
 _KINDS = ("error", "warning", "info")
 
@@ -36,6 +36,10 @@ class Diagnostics:
         self._verbose = verbose
         self._systemd = systemd
         self._stream = stream or sys.stderr
+
+    def fatal(self, text: str) -> None:
+        """Why the program ends: an error of the priority that bbot's agent gives it."""
+        self._print("fatal", text)
 
     def error(self, text: str) -> None:
         """Something that a person must look at."""
@@ -65,7 +69,7 @@ class Diagnostics:
             return
         line = " ".join(text.split("\n"))
         if kind != "trace":
-            line = f"{kind}: {line}"
+            line = f"{'error' if kind == 'fatal' else kind}: {line}"
         if self._systemd:
             line = f"<{_PRIORITIES[kind]}>{line}"
         # Nobody reads any more: that must not end a task.

@@ -23,7 +23,7 @@ from .channel import Channel
 from .look_in import Door
 from .stall import Stall
 
-# How often, in seconds, to look whether we are still wanted.
+# How often, in seconds, to look whether we are still wanted, and how the network is.
 _ALIVE_INTERVAL = 1.0
 
 
@@ -56,7 +56,9 @@ class Boot:
         alive: t.Callable[[], bool],
     ) -> None:
         self.vm = vm
+        self._network = network
         self._dnsmasq = network.dnsmasq
+        self._checked = 0.0
         self._server = server
         self._progress = progress
         self._alive = alive
@@ -110,6 +112,10 @@ class Boot:
                 return "timeout"
             if not self._alive():
                 raise Interrupted
+            if now >= self._checked + _ALIVE_INTERVAL:
+                # A guest without its network would be blamed for its silence.
+                self._checked = now
+                self._network.check()
             wake = [deadline, now + _ALIVE_INTERVAL]
             for each in (self, *self._companions):
                 if (due := each._server.deadline()) is not None:

@@ -24,6 +24,7 @@ def describe_machine(machine: Machine) -> dict[str, t.Any]:
     return {
         "name": machine.name,
         "volume": machine.volume,
+        "directory": machine.directory,
         "state": machine.state,
         "reasons": list(machine.reasons),
         "revision": machine.revision,

@@ -12,8 +12,9 @@ The layout is bbot's (its 2017 agent):
     <machines>/<volume>/<name>/<name>-<P>          the link to the current revision
     <machines>/<volume>/<name>/<name>-<toolchain>  the bootstrapped machine
 
-Anybody may add, relink and remove revisions at any time. Unlike bbot we compare
-first and snapshot only what must be bootstrapped, then look at the link again.
+Volumes and machines may be links to directories (bbot, too). Anybody may add, relink and
+remove revisions at any time. Unlike bbot we compare first and snapshot only what must be
+bootstrapped, then look at the link again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ PROTOCOL = "1"
 _PACKAGES = ("bbot", "libbbot", "libbpkg", "libbutl")
 
 State = t.Literal["current", "obsolete", "missing", "newer", "unlinked", "broken"]
+
+# One of these may have a name for itself. The others may be called the same, but nobody means
+# them by the name as long as there is a better one; the earlier here the better.
+_CLAIMING = ("current", "obsolete", "missing")
+_YIELDING = ("newer", "broken", "unlinked")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +89,7 @@ def enumerate_machines(host: Host, toolchain: Toolchain) -> list[Machine]:
     Raises HostError if there is no folder of machines.
     """
     try:
-        volumes = _folders(host.machines)
+        volumes = _folders(host.machines, links=True)
     except OSError as error:
         raise HostError(
             f"cannot read the folder of machines {host.machines}: {error.strerror}; "
@@ -92,47 +98,70 @@ def enumerate_machines(host: Host, toolchain: Toolchain) -> list[Machine]:
     machines = []
     for volume in volumes:
         with contextlib.suppress(FileNotFoundError):
-            for name in _folders(os.path.join(host.machines, volume)):
+            for name in _folders(os.path.join(host.machines, volume), links=True):
                 machines.append(look(host, volume, name, toolchain))
     return _told_apart(machines)
 
 
 def _told_apart(machines: t.Sequence[Machine]) -> list[Machine]:
-    """Return ``machines``, of which those that have the name of an earlier one are broken."""
-    known: dict[str, Machine] = {}
+    """Return ``machines``, of which each name has but one that is not broken.
+
+    That is the first that was bootstrapped, since tasks are performed on it, or else the first.
+    """
+    owners: dict[str, Machine] = {}
+    for machine in machines:
+        if machine.state in _CLAIMING:
+            owner = owners.setdefault(machine.name, machine)
+            if owner.bootstrapped is None and machine.bootstrapped is not None:
+                owners[machine.name] = machine
     found = []
     for machine in machines:
-        if machine.state not in ("broken", "unlinked"):
-            first = known.setdefault(machine.name, machine)
-            if first is not machine:
-                reason = f"the machine in {first.directory} has the same name, {machine.name}"
-                machine = dataclasses.replace(machine, state="broken", reasons=(reason,))
+        if machine.state in _CLAIMING and (owner := owners[machine.name]) is not machine:
+            reason = f"the machine in {owner.directory} has the same name, {machine.name}"
+            machine = dataclasses.replace(machine, state="broken", reasons=(reason,))
         found.append(machine)
     return found
 
 
 def find_machine(machines: t.Sequence[Machine], name: str) -> Machine:
-    """The machine ``name``; HostError, with what there is, if there is none."""
-    for machine in machines:
-        if machine.name == name:
-            return machine
-    known = ", ".join(sorted(machine.name for machine in machines)) or "none"
+    """The machine ``name``; HostError, with what there is, if there is none.
+
+    Of several it is the one that is fit for tasks, or can become so.
+    """
+    order = (*_CLAIMING, *_YIELDING)
+    named = [machine for machine in machines if machine.name == name]
+    if named:
+        return min(named, key=lambda machine: order.index(machine.state))
+    known = ", ".join(sorted({machine.name for machine in machines})) or "none"
     raise HostError(f"no machine {name} on this host; there are: {known}")
 
 
-def _folders(path: str) -> list[str]:
+def _folders(path: str, links: bool) -> list[str]:
+    """Names of the folders in ``path``, with ``links`` of links to folders, too."""
     with os.scandir(path) as entries:
         return sorted(
             entry.name
             for entry in entries
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            if not entry.name.startswith(".") and _is_folder(entry, links)
         )
 
 
-def subfolders(directory: str) -> list[str]:
-    """Paths of the folders in ``directory``, hidden ones left out; none if it cannot be read."""
+def _is_folder(entry: os.DirEntry[str], links: bool) -> bool:
+    # A link that leads nowhere, or in a circle, keeps nobody from seeing the rest.
     try:
-        return [os.path.join(directory, name) for name in _folders(directory)]
+        return entry.is_dir(follow_symlinks=links)
+    except OSError:
+        return False
+
+
+def subfolders(directory: str, *, links: bool = False) -> list[str]:
+    """Paths of the folders in ``directory``, hidden ones left out; none if it cannot be read.
+
+    With ``links`` those of links to folders, too: for volumes and machines, not for what is to
+    be removed.
+    """
+    try:
+        return [os.path.join(directory, name) for name in _folders(directory, links)]
     except OSError:
         return []
 
@@ -148,20 +177,22 @@ def look(host: Host, volume: str, name: str, toolchain: Toolchain) -> Machine:
         called = described.name if described is not None else name
         return Machine(volume, called, directory, path, state, reasons, **facts)
 
+    # A broken one is told by all that could be read of it.
+    facts: dict[str, t.Any] = {}
     try:
-        revision = resolve(link)
-        manifest = read_machine(revision)
-        bootstrapped = _read_bootstrapped(path)
+        facts["revision"] = revision = resolve(link)
+        facts["manifest"] = manifest = read_machine(revision)
+        facts["bootstrapped"] = bootstrapped = _read_bootstrapped(path)
     except FileNotFoundError:
         if not os.path.lexists(link):
             return seen("unlinked", f"there is no link {name}-{PROTOCOL} to a revision of it")
-        return seen("broken", f"what the link {link} names is not there or has no manifest")
+        words = f"what the link {link} names is not there or has no manifest"
+        return seen("broken", words, **facts)
     except ManifestError as error:
-        return seen("broken", str(error))
+        return seen("broken", str(error), **facts)
     except OSError as error:
-        return seen("broken", f"cannot read {error.filename}: {error.strerror}")
+        return seen("broken", f"cannot read {error.filename}: {error.strerror}", **facts)
 
-    facts = {"revision": revision, "manifest": manifest, "bootstrapped": bootstrapped}
     if manifest.type != "kvm":
         return seen("broken", f"machines of type {manifest.type} cannot be run", **facts)
     if bootstrapped is None:

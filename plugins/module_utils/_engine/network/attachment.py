@@ -35,5 +35,8 @@ class Attachment(t.Protocol):
         It has to be closed before the attachment is. Raises NetworkError and TftpError.
         """
 
+    def check(self) -> None:
+        """Raise NetworkError if the guest cannot be reached any more, whatever it does."""
+
     def close(self) -> None:
         """Take it all away."""

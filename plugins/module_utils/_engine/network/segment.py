@@ -126,6 +126,10 @@ class Seat:
         """Return the server of this guest, whom alone it hears."""
         return Server(SERVER, PORT, bound=self.socket.dup(), **options)
 
+    def check(self) -> None:
+        """Raise NetworkError if nobody tells the guest its address any more."""
+        self.dnsmasq.check()
+
     def close(self) -> None:
         """Leave the place, which stays for another attempt."""
 

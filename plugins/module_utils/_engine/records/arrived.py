@@ -40,9 +40,10 @@ def read_arrived(folder: str, task: Task, name: str = "result") -> Result:
         # Workers before bbot 0.13 put into logs whatever compilers print: a log with
         # pictures of control characters is worth more than none.
         data = replace_odd(data).encode()
-    result = Result.parse(parse(data, name, _LIMITS), name).identified(task)
-    if (result.name, result.version) != (task.name, task.version):
-        of = f"of {result.name} {result.version}, not of {task.name} {task.version}"
+    read = Result.parse(parse(data, name, _LIMITS), name)
+    result = read.identified(task)
+    if result is None:
+        of = f"of {read.name} {read.version}, not of {task.name} {task.version}"
         raise ManifestError(name, 0, 0, f"it is {of}")
     if len(result.operations) > MOST_OPERATIONS:
         raise ManifestError(name, 0, 0, f"it has {len(result.operations)} operations")

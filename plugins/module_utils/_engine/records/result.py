@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from ..formats.manifest.model import Manifest
 from .base import Field, Record
+from .package import same_name, same_version
 from .task import Task
 from .values import Status, check_package_name, check_package_version, to_status
 
@@ -64,11 +65,19 @@ class Result(Record):
         """Return the result of a task that no worker has reported about."""
         return cls(task.name, task.version, status)
 
-    def identified(self, task: Task) -> Self:
-        """Return the result with the task's name and version if the worker did not know them."""
-        if self.version != _UNKNOWN_VERSION:
+    def identified(self, task: Task) -> Self | None:
+        """Return the result with name and version as the task spells them.
+
+        None if it is another task's. A worker that could not read its task does not know them.
+        """
+        if (self.name, self.version) == (task.name, task.version):
             return self
-        return replace(self, name=task.name, version=task.version)
+        unknown = self.version == _UNKNOWN_VERSION
+        if unknown or (
+            same_name(self.name, task.name) and same_version(self.version, task.version)
+        ):
+            return replace(self, name=task.name, version=task.version)
+        return None
 
     def for_controller(self, *, checksums: bool) -> Self:
         """Return the result as controllers know it.

@@ -48,6 +48,7 @@ class Task(Record):
         Field("tests", repeats=True, may_be_empty=True, newer=True),
         Field("examples", repeats=True, may_be_empty=True, newer=True),
         Field("benchmarks", repeats=True, may_be_empty=True, newer=True),
+        Field("test-exclude", repeats=True, may_be_empty=True, newer=True),
         Field("dependency-checksum", may_be_empty=True, newer=True),
         Field("machine", required=True),
         Field("auxiliary-machine", repeats=True, attribute="auxiliary_machines", newer=True),
@@ -65,7 +66,7 @@ class Task(Record):
 
     name: str
     version: str
-    """Opaque: it has to come back in the result byte for byte."""
+    """Opaque: it has to come back in the result, with the epoch 1 or the revision 0 or without."""
     repository_url: str
     repository_type: str | None = None
     """`pkg`, `git` or `dir`; kept whatever it is."""
@@ -77,6 +78,8 @@ class Task(Record):
     tests: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     benchmarks: tuple[str, ...] = ()
+    test_exclude: tuple[str, ...] = ()
+    """Packages of the former three that are not to be built; of bbot 0.13 only."""
     dependency_checksum: str | None = None
     machine: str
     auxiliary_machines: tuple[str, ...] = ()

@@ -24,7 +24,8 @@ _SOURCE_CHECKSUM = re.compile("sha256:[0-9a-f]{64}")
 _FINGERPRINT = re.compile("[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31}")
 _MAC = re.compile("[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
 _PACKAGE_NAME = re.compile("[A-Za-z][A-Za-z0-9_+.-]*[A-Za-z0-9+]")
-_PACKAGE_VERSION = re.compile("[A-Za-z0-9.+-]+")
+# The first is an epoch as libbpkg wrote it in 2017.
+_PACKAGE_VERSION = re.compile("(?:[0-9]+~)?[A-Za-z0-9.+-]+")
 _RESERVED_NAMES = frozenset(
     ["build", "con", "prn", "aux", "nul"]
     + [f"{device}{number}" for device in ("com", "lpt") for number in range(1, 10)]
@@ -133,8 +134,8 @@ def check_url(text: str) -> str:
 
 
 def check_package_name(text: str) -> str:
-    """Check the name of a package (libbpkg's rules)."""
-    if text.lower() in _RESERVED_NAMES:
+    """Check the name of a package (libbpkg's rules: reserved ones are so in lower case only)."""
+    if text in _RESERVED_NAMES:
         raise ValueError(f"'{text}' is a reserved name")
     return _matching(
         _PACKAGE_NAME,
@@ -145,7 +146,11 @@ def check_package_name(text: str) -> str:
 
 def check_package_version(text: str) -> str:
     """Check the characters of a package version, which is otherwise opaque to us."""
-    return _matching(_PACKAGE_VERSION, text, f"'{text}' has other characters than 'A-Za-z0-9.+-'")
+    return _matching(
+        _PACKAGE_VERSION,
+        text,
+        f"'{text}' has other characters than 'A-Za-z0-9.+-' after an epoch, if any ('1~')",
+    )
 
 
 def check_words(text: str) -> str:

@@ -61,6 +61,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.convers
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import Ensured
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.locking import task_lock
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolchain import Toolchain
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchange import (
     TaskRequest,
     TaskResponse,
@@ -244,9 +245,8 @@ def test_nobody_is_asked_for_what_could_not_be_noted(site: Site) -> None:
     Path(site.duties.journal.path).write_bytes(b"no database" * 1000)
     answer, controllers = site.ask(first=response(), second=response())
     assert controllers.asked == []
-    assert answer.entry is None
-    ((url, _words),) = answer.failures
-    assert url == FIRST
+    assert (answer.entry, answer.failures) == (None, ())
+    assert answer.obstacle
 
 
 @pytest.mark.parametrize("error", [JournalError("the disk is full"), AuthError("no engine")])
@@ -260,11 +260,45 @@ def test_a_task_that_cannot_be_noted_is_a_failure(
     assert [url for url, _words in answer.failures] == [FIRST, SECOND]
 
 
+def test_nobody_is_asked_without_a_toolchain(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site.duties, "toolchain", raising(HostError("no toolchain default")))
+    answer, controllers = site.ask(first=response(), second=response())
+    assert (answer.entry, controllers.asked) == (None, [])
+    assert (answer.failures, answer.obstacle) == ((), "no toolchain default")
+
+
+@pytest.mark.parametrize(
+    ("versions", "options", "told"),
+    [
+        ("bbot-version: 0.17.0\nlibbbot-version: 0.18.0\n", [], "0.17.0"),
+        ("bbot-version: 0.17.0\n", ["--toolchain-ver", "0.16.0"], "0.16.0"),
+        ("libbbot-version: 0.18.0\n", [], "0.1.0"),
+        ("", [], "0.1.0"),
+    ],
+)
+def test_controllers_are_told_the_version_of_the_toolchain(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    versions: str,
+    options: list[str],
+    told: str,
+) -> None:
+    expected = BootstrapResult.parse(f": 1\n{versions}", "x")
+    monkeypatch.setattr(
+        site.duties, "toolchain", lambda: Toolchain("default", "t1", expected, "/nowhere")
+    )
+    ver = read_settings([*options, SECOND]).toolchain_ver
+    site.duties.settings = dataclasses.replace(site.duties.settings, toolchain_ver=ver)
+    _answer, controllers = site.ask(first=response(None), second=response(None))
+    assert {str(request.toolchain_version) for request in controllers.requests} == {told}
+
+
 def test_a_key_that_is_not_usable_is_no_reason_to_ask_without_it(site: Site) -> None:
     site.make("--auth-key", str(site.root / "gone"))
     answer, controllers = site.ask(first=response(), second=response())
     assert controllers.asked == []
-    assert "cannot read the key" in answer.failures[0][1]
+    assert answer.obstacle is not None
+    assert "cannot read the key" in answer.obstacle
 
 
 @pytest.mark.parametrize(
@@ -474,7 +508,10 @@ def test_a_bootstrap_that_comes_to_an_end(site: Site, monkeypatch: pytest.Monkey
     machine, failure = site.machine(), SoftFailure("timeout", "bootstrap timeout")
     for given, wanted in (
         (Ensured(machine, True, None, {}, "/l"), Bootstrapped(None, changed=True, logs="/l")),
-        (Ensured(machine, False, failure, {}, "/l"), Bootstrapped("bootstrap timeout", logs="/l")),
+        (
+            Ensured(machine, False, failure, {}, "/l"),
+            Bootstrapped("bootstrap timeout", logs="/l", culprit="machine"),
+        ),
         (Ensured(machine, False, None, {}, None, "no"), Bootstrapped(None, unsaved="no")),
     ):
         monkeypatch.setattr(_duties, "ensure", lambda *_rest, given=given, **_more: given)

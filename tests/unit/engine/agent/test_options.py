@@ -50,7 +50,7 @@ def test_defaults() -> None:
         systemd_daemon=False,
         toolchain_name="default",
         toolchain_num=1,
-        toolchain_ver=settings.toolchain_ver,
+        toolchain_ver=None,
         toolchain_id="",
         instance_max=1,
         cpu=1,
@@ -75,6 +75,7 @@ def test_defaults() -> None:
         suspend_max=3,
         suspend_age=86400,
         warm=(),
+        machine_order=(),
         request_timeout=300,
         connect_timeout=60,
         poll_interval=15,
@@ -93,7 +94,8 @@ def test_defaults() -> None:
         dump_task=False,
         dump_result=False,
     )
-    assert str(settings.toolchain_ver) == "0.1.0"
+    assert settings.toolchain_ver is None
+    assert str(read_settings(["--toolchain-ver", "0.17.0", URL]).toolchain_ver) == "0.17.0"
 
 
 def test_settings_need_no_command_line() -> None:

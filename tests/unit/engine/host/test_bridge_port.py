@@ -128,3 +128,22 @@ def test_the_redirection_of_a_dead_owner_is_ended(site: Site) -> None:
     port.close()
     release_port(site.host, {})
     assert len(site.scripts) == 1
+
+
+def test_a_bridge_that_is_taken_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    indices = {"br1": 7}
+
+    def find(name: str) -> int:
+        if name not in indices:
+            raise OSError(19, "No such device")
+        return indices[name]
+
+    monkeypatch.setattr(_port.socket, "if_nametoindex", find)
+    port = site.attach()
+    port.check()
+    for state in ({}, {"br1": 8}):
+        indices.clear()
+        indices.update(state)
+        with pytest.raises(NetworkError, match="bridge br1 was taken away while a guest was on"):
+            port.check()
+    port.close()

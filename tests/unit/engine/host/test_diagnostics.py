@@ -28,7 +28,10 @@ def test_diagnostics() -> None:
     say = Diagnostics(2, systemd=True, stream=stream)
     say.error("e")
     say.report("phase work", "task x: ")
-    assert stream.getvalue().splitlines() == ["<3>error: e", "<7>task x: phase work"]
+    say.fatal("the end")
+    assert stream.getvalue().splitlines() == [
+        *("<3>error: e", "<7>task x: phase work", "<2>error: the end"),
+    ]
     silent = io.StringIO()
     Diagnostics(0, stream=silent).info("on")
     assert silent.getvalue() == ""

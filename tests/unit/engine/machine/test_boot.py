@@ -66,6 +66,8 @@ class Site:
         self.root = root
         self.lines: list[str] = []
         self.wanted = True
+        self.checks = 0
+        self.broken = False
         self.guest = Guest()
         (root / "get").mkdir()
         (root / "put").mkdir()
@@ -75,12 +77,17 @@ class Site:
         self.boot = Boot(
             self.host,
             t.cast("t.Any", self.guest),
-            t.cast("t.Any", types.SimpleNamespace(dnsmasq=dnsmasq)),
+            t.cast("t.Any", types.SimpleNamespace(dnsmasq=dnsmasq, check=self.check)),
             self.server,
             self.lines.append,
             lambda: self.wanted,
         )
         self.boot.listen(str(root))
+
+    def check(self) -> None:
+        self.checks += 1
+        if self.broken:
+            raise NetworkError("no bridge br7")
 
     def serve(self, *steps: t.Callable[[], object], timeout: float = 60) -> str:
         """Serve, and before each look whether it is done take a step; done without one."""
@@ -247,6 +254,16 @@ def test_a_network_that_fails_is_no_fault_of_the_machine(tmp_path: Path) -> None
     site.boot.close()
     site.server.close()
     site.guest.close()
+
+
+def test_a_guest_that_has_lost_its_network_is_not_blamed(site: Site) -> None:
+    site.broken = True
+    with pytest.raises(NetworkError, match="no bridge br7"):
+        site.boot.serve(lambda: False, 60)
+    site.broken = False
+    assert site.boot.serve(lambda: False, 0.2) == "timeout"
+    # Once a second, however much there is to do.
+    assert site.checks == 1
 
 
 def test_nothing_stays_open(tmp_path: Path) -> None:

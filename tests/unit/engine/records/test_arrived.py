@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import subprocess
@@ -89,6 +90,56 @@ def test_what_is_no_result_is_refused(tmp_path: Path, name: str, packed: bool) -
     put(tmp_path, data, packed)
     with pytest.raises(ManifestError, match=words):
         read_arrived(str(tmp_path), TASK)
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("hello 1.2.3+0", "hello 1.2.3"),
+        ("hello 1.2.3", "hello 1.2.3+0"),
+        ("hello +1-1.2.3", "hello 1.2.3"),
+        ("hello +01-1.2.3+00", "hello 1.2.3"),
+        ("hello 1.2.3+2", "hello 1.2.3+02"),
+        ("hello +2-1", "hello +2-1+0"),
+        ("hello 1~1.2+0", "hello 1~1.2"),
+        ("libHello 1.2.3", "libhello 1.2.3"),
+        ("libhello 1.2.3", "LIBHELLO 1.2.3"),
+        # A worker that could not read its task.
+        ("hello 1.2.3", "unknown 0"),
+    ],
+)
+def test_another_spelling_is_taken_and_handed_on_as_in_the_task(
+    tmp_path: Path, task: str, said: str
+) -> None:
+    name, version = task.split()
+    wanted = dataclasses.replace(TASK, name=name, version=version)
+    head = ": 1\nname: {}\nversion: {}\nstatus: abnormal\n".format(*said.split())
+    put(tmp_path, head.encode(), False)
+    result = read_arrived(str(tmp_path), wanted)
+    assert (result.name, result.version) == (name, version)
+    assert f"name: {name}\nversion: {version}\n" in result.to_text()
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("hello 1.2.3", "hello 1.2.3+1"),
+        ("hello 1.2.3+1", "hello 1.2.3"),
+        ("hello 1.2.3", "hello +2-1.2.3"),
+        ("hello +0-1", "hello 1"),
+        ("hello 1.2.3", "hello 1.2.3-a"),
+        ("hello 1.2", "hello 1~1.2"),
+        ("hello 1.2.0", "hello 1.2"),
+        ("hello 1", "hallo 1"),
+    ],
+)
+def test_another_package_is_refused(tmp_path: Path, task: str, said: str) -> None:
+    name, version = task.split()
+    wanted = dataclasses.replace(TASK, name=name, version=version)
+    head = ": 1\nname: {}\nversion: {}\nstatus: success\n".format(*said.split())
+    put(tmp_path, head.encode(), False)
+    with pytest.raises(ManifestError, match="it is of "):
+        read_arrived(str(tmp_path), wanted)
 
 
 def test_any_of_the_names_will_do(tmp_path: Path) -> None:

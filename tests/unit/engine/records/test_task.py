@@ -154,7 +154,11 @@ REQUIRED = ": 1\nname: hello\nversion: 1\nrepository-url: x:\nmachine: m\n"
     ("text", "message"),
     [
         (": 1\nname: x\n", "2:7: error: invalid task name: 'x' is not a letter,"),
-        (": 1\nname: CON\n", "2:7: error: invalid task name: 'CON' is a reserved name"),
+        (": 1\nname: con\n", "2:7: error: invalid task name: 'con' is a reserved name"),
+        (": 1\nname: lpt3\n", "2:7: error: invalid task name: 'lpt3' is a reserved name"),
+        (": 1\nname: hello\nversion: ~1\n", "3:10: error: invalid task version: '~1' has other"),
+        (": 1\nname: hello\nversion: 1~\n", "3:10: error: invalid task version: '1~' has other"),
+        (": 1\nname: hello\nversion: 1.2~1\n", "3:10: error: invalid task version: '1.2~1'"),
         (": 1\nname: hello-\n", "2:7: error: invalid task name: 'hello-' is not"),
         (": 1\nversion: 1 2\n", "2:10: error: invalid task version: '1 2' has other"),
         (": 1\nname: hello\n", "3:1: error: no task version specified"),
@@ -239,6 +243,25 @@ def test_mistakes_of_people(field: str, value: Any, message: str) -> None:
     with pytest.raises(ManifestError) as caught:
         Task.from_mapping({**MINIMAL, field: value}, where="task.yml")
     assert str(caught.value).startswith(f"task.yml: error: {message}")
+
+
+@pytest.mark.parametrize("name", ["Con", "AUX", "Nul", "LPT3", "BUILD", "con2", "com10", "lpt0"])
+def test_names_that_are_reserved_in_lower_case_only(name: str) -> None:
+    assert Task.from_mapping({**MINIMAL, "name": name}).name == name
+
+
+@pytest.mark.parametrize("version", ["1~1.2", "0~1.2+3", "12~1.2-a.1", "+1-1.2", "1.2+0"])
+def test_versions_of_any_age(version: str) -> None:
+    task = Task.from_mapping({**MINIMAL, "version": version})
+    assert Task.parse(task.to_text(), strict=True).version == version
+
+
+def test_what_tests_are_excluded() -> None:
+    task = Task.from_mapping({**MINIMAL, "test_exclude": ["libx-tests", "libx-examples"]})
+    lines = "test-exclude: libx-tests\ntest-exclude: libx-examples\n"
+    assert lines in task.to_text()
+    assert Task.parse(task.to_text(), strict=True) == task
+    assert "test-exclude" not in serialize(task.to_manifest("2017"))
 
 
 NAMES = st.sampled_from(["x", "trust", "tests", "y", "auxiliary-machine-a_b"])

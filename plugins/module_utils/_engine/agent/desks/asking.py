@@ -19,8 +19,12 @@ from ..outcomes import Answer
 from ..state import Accepted, State
 from .base import LAST_WORDS, STOPPING, Desk, Work
 
-# The longest pause of a controller that fails, in seconds.
-_LONGEST = 300.0
+# The longest pause of a controller that fails, in seconds, and that after a fault of the host.
+_LONGEST, _LONGEST_HERE = 300.0, 30.0
+_HERE = "here"
+# So long, in seconds, a task that has begun has to show that this host can perform it, before
+# another one is asked for: a broken host loses one, not as many as it performs at once.
+_HEAD_START = 3.0
 # What a request may take beyond the time of its exchange, in seconds.
 _EXTRA = 10.0
 
@@ -41,6 +45,7 @@ class AskingDesk(Desk[_Request]):
         super().__init__(state)
         interval = state.settings.poll_interval
         self._bad = Backoff(interval, max(_LONGEST, interval), state.clock)
+        self._here = Backoff(interval, max(_LONGEST_HERE, interval), state.clock)
         self._without_machines = False
 
     def turn(self, now: float) -> None:
@@ -49,11 +54,14 @@ class AskingDesk(Desk[_Request]):
             # What comes of that calls for the next turn.
             self._next = now + state.settings.poll_interval
             return
+        if state.begun and now < (until := max(state.begun) + _HEAD_START):
+            self._next = until
+            return
         self._next = now + state.settings.poll_interval * random.uniform(0.8, 1.2)
         headers = state.headers()
         self._tell_of_machines(headers)
         headers = {name: each for name, each in headers.items() if not state.brake.holds(name)}
-        if state.brake.holds() or not self._could_begin():
+        if state.brake.holds() or self._here.waits(_HERE) or not self._could_begin():
             return
         room = state.duties.room()
         asked = self._questions(headers, room)
@@ -89,7 +97,8 @@ class AskingDesk(Desk[_Request]):
 
     def _questions(self, headers: dict[str, MachineHeader], room: Room) -> list[Question]:
         state = self.state
-        machines = {machine.name: machine for machine in state.machines}
+        # Of one name there is but one of these.
+        machines = {each.name: each for each in state.machines if each.state == "current"}
         taken = () if state.duties.shares_machines else state.working
         idle = [
             name
@@ -123,6 +132,11 @@ class AskingDesk(Desk[_Request]):
             if state.mode == "stop":
                 return
             raise JobError(f"unable to request a task: {error}") from error
+        if answer.obstacle is not None:
+            self._hindered(answer.obstacle)
+            return
+        if self._here.succeeded(_HERE):
+            state.say.info("asking: working again")
         failed = {url for url, _words in answer.failures}
         for url, words in answer.failures:
             state.say.error(words)
@@ -135,6 +149,12 @@ class AskingDesk(Desk[_Request]):
         if answer.entry is not None:
             state.accepted.append(Accepted(answer.entry, Priority(answer.priority)))
             state.call("tasks", at_once=True)
+
+    def _hindered(self, words: str) -> None:
+        """Take note of a fault of the host, which is told once: no controller is to blame."""
+        if words != self._here.reason(_HERE):
+            self.state.say.error(f"nobody is asked for tasks until that is mended: {words}")
+        self._here.failed(_HERE, words)
 
     def _stop(self, job: Job[Answer], deadline: float) -> None:
         job.deadline = deadline - STOPPING + LAST_WORDS

@@ -19,8 +19,8 @@ from ...errors import sentence
 from ..job import Job
 from ..state import Mode, State
 
-# A desk at which something goes wrong rests for so many seconds, at first and at most.
-_REST = (1.0, 300.0)
+# A desk at which something goes wrong rests for so many seconds at first.
+_FIRST_REST = 1.0
 
 # A desk has a turn at least once in so many seconds.
 _LONGEST_WAIT = 60.0
@@ -58,10 +58,12 @@ class Desk(t.Generic[_Work]):
     name = ""
     # In which modes of the agent the desk begins something.
     modes: t.ClassVar[tuple[Mode, ...]] = ("run",)
+    # For how many seconds it rests at most when something goes wrong.
+    longest_rest: t.ClassVar[float] = 300.0
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self._rest = Backoff(*_REST, state.clock)
+        self._rest = Backoff(_FIRST_REST, self.longest_rest, state.clock)
         self._works: list[_Work] = []
         self._next = 0.0
         self._last = -math.inf

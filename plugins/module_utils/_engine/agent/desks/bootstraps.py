@@ -42,9 +42,13 @@ class BootstrapsDesk(Desk[_Bootstrap]):
         self._bad = Backoff(*_PAUSES, state.clock)
         # When each machine was bootstrapped, the last time.
         self._tried: dict[str, float] = {}
+        # Those that failed by a fault of the host, since which it was mended so often.
+        self._by_host: set[tuple[str, str | None]] = set()
+        self._mended = 0
 
     def turn(self, now: float) -> None:
         self._next = now + _INTERVAL
+        self._forgive()
         self._bad.keep([_key(machine) for machine in self.state.machines])
         busy = {work.machine.bootstrapped_path for work in self._works}
         for machine in self.state.machines:
@@ -102,6 +106,17 @@ class BootstrapsDesk(Desk[_Bootstrap]):
             say.info(result.failure)
         elif self.state.mode != "stop":
             self._unavailable(machine, result.failure, result.logs)
+            if result.culprit == "host":
+                self._by_host.add(_key(machine))
+                self.state.brake.suspect()
+
+    def _forgive(self) -> None:
+        """Let machines be tried again that failed by a fault which is mended now."""
+        if self._mended != self.state.brake.mended:
+            self._mended = self.state.brake.mended
+            for key in self._by_host:
+                self._bad.succeeded(key)
+            self._by_host.clear()
 
     def _unavailable(self, machine: Machine, failure: str, logs: str | None = None) -> None:
         pause = self._bad.failed(_key(machine), failure)
@@ -113,7 +128,7 @@ class BootstrapsDesk(Desk[_Bootstrap]):
         self.state.lease.tell(failed={machine.name: failure})
 
 
-def _key(machine: Machine) -> tuple[str, str, str | None]:
+def _key(machine: Machine) -> tuple[str, str | None]:
     """Return what to leave alone after a failure: this revision of the machine."""
     identity = machine.manifest.id if machine.manifest else None
-    return machine.volume, machine.name, identity
+    return machine.directory, identity

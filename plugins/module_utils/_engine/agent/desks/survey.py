@@ -18,6 +18,8 @@ class SurveyDesk(Desk[Work]):
     """Keeps the list of machines up to date, and the accelerator."""
 
     name = "survey"
+    # A toolchain that is there again is seen within a minute.
+    longest_rest = 30.0
 
     def __init__(self, state: State) -> None:
         super().__init__(state)

@@ -27,12 +27,13 @@ _PAUSES = (1.0, 60.0)
 
 @dataclasses.dataclass
 class _Performance(Work):
-    """A task that is performed: its entry in the journal, its title, and its place."""
+    """A task that is performed: its entry in the journal, its title, its place, and since when."""
 
     entry: int
     title: str
     busy: Busy
     place: int
+    began: float
     interrupted: bool = False
 
 
@@ -80,7 +81,7 @@ class TasksDesk(Desk[_Performance]):
 
         busy = Busy(entry.machine, priority)
         job = Job(title, work, Performed)
-        self._works.append(_Performance(job, entry.id, title, busy, place))
+        self._works.append(_Performance(job, entry.id, title, busy, place, state.clock()))
         state.places.add(place)
         self._tell()
         # There may be more where this came from.
@@ -97,6 +98,7 @@ class TasksDesk(Desk[_Performance]):
         state = self.state
         state.working = [work.busy.machine for work in self._works]
         state.titles = [work.title for work in self._works]
+        state.begun = [work.began for work in self._works]
         state.running = [work.busy for work in self._works if not work.interrupted]
 
     def _interrupt(self, victim: Busy, title: str) -> None:
@@ -172,10 +174,10 @@ class TasksDesk(Desk[_Performance]):
         if result.culprit == "host":
             state.brake.fault(None, result.reason)
         elif result.culprit == "machine":
-            state.brake.host_is_well()
+            state.brake.host_is_well(work.began)
             state.brake.fault(result.machine or work.busy.machine, result.reason)
         elif result.reason != "interrupted":
-            state.brake.released(work.busy.machine)
+            state.brake.released(work.busy.machine, work.began)
 
     def _died(self, work: _Performance, error: JobError) -> None:
         """Take note of a job that ended without a word."""

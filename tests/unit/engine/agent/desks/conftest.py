@@ -18,6 +18,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.desks imp
     bootstraps,
     outbox,
     recovery,
+    rehearsals,
     survey,
     tasks,
 )
@@ -45,6 +46,7 @@ URL = "http://127.0.0.1:9/?build-task"
 DESKS: dict[str, type[Desk[t.Any]]] = {
     "recovery": recovery.RecoveryDesk,
     "survey": survey.SurveyDesk,
+    "rehearsals": rehearsals.RehearsalsDesk,
     "tasks": tasks.TasksDesk,
     "bootstraps": bootstraps.BootstrapsDesk,
     "asking": asking.AskingDesk,
@@ -255,7 +257,7 @@ class Broken:
 @pytest.fixture
 def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
     made = Office(tmp_path)
-    for module in (asking, bootstraps, outbox, tasks):
+    for module in (asking, bootstraps, outbox, rehearsals, tasks):
         monkeypatch.setattr(module, "Job", FakeJob)
     for name, value in (("started", []), ("obstacle", None), ("at_once", None), ("attempts", [])):
         monkeypatch.setattr(FakeJob, name, value)

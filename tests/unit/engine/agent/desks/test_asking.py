@@ -136,3 +136,51 @@ def test_a_machine_that_has_a_task_is_offered_but_on_a_bridge(
     desk.visit()
     jobs.started[0].work(None)
     assert asked == [offered]
+
+
+def test_machines_are_offered_in_order_and_but_once(
+    office: t.Any, desk: t.Any, jobs: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def ask(questions: t.Any, headers: t.Any) -> Answer:
+        asked.extend(question.machines for question in questions)
+        assert [header.name for header in headers.values()] == list(asked[0])
+        return Answer()
+
+    monkeypatch.setattr(office.duties, "ask", ask)
+    office.duties.settings = read_settings(["--machine-order", "m3", "--machine-order", "m?", URL])
+    machines = [office.machine(name=name) for name in ("m1", "a1", "m3", "m2")]
+    # One of a name that another one has, as the survey leaves it.
+    office.state.machines = [*machines, office.machine("broken", "m3")]
+    desk.visit()
+    jobs.started[0].work(None)
+    assert asked == [("m3", "m1", "m2", "a1")]
+
+
+def test_a_fault_of_the_host_is_no_controllers(
+    office: t.Any, desk: t.Any, jobs: t.Any, apart: t.Any
+) -> None:
+    jobs.at_once = Answer(obstacle="the journal cannot be used: the disk is full")
+    office.work(3600, desk)
+    assert len(office.errors) == 1
+    assert "nobody is asked for tasks until that is mended: the journal" in office.errors[0]
+    assert apart(jobs.attempts) >= 12
+    # Whenever it is mended, somebody is asked within a minute.
+    jobs.at_once = Answer()
+    before = len(jobs.attempts)
+    office.work(60, desk)
+    assert len(jobs.attempts) > before
+    assert office.lines[-1] == "info: asking: working again"
+
+
+def test_a_task_has_a_head_start(office: t.Any, desk: t.Any, jobs: t.Any) -> None:
+    office.duties.settings = read_settings(["--instance-max", "9", URL])
+    began = office.clock.now
+    office.state.begun = [began - 100, began]
+    office.state.places = {0, 1}
+    office.state.call("asking", at_once=True)
+    office.work(2, desk, each=lambda: office.state.call("asking", at_once=True))
+    assert jobs.started == []
+    office.work(2, desk)
+    assert len(jobs.started) == 1

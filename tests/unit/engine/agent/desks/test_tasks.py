@@ -130,7 +130,7 @@ def test_a_brake_doubles_and_is_let_go_of(office: t.Any) -> None:
     assert all(
         line.startswith("warning: no task is asked for in the next") for line in office.lines
     )
-    brake.released("m1")
+    brake.released("m1", office.clock.now)
     brake.fault(None, "why")
     office.clock.now += 73
     assert not brake.holds()

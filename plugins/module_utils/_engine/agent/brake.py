@@ -1,0 +1,91 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""The brake: whether tasks are asked for after something that was no task's fault."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ..controller.backoff import Backoff
+from ..host.diagnostics import Diagnostics
+
+# After a fault of the host, or of a machine: seconds without tasks, at first and at most.
+_PAUSES = (60.0, 3600.0)
+# What stands for the host, which no machine is called.
+_HOST = None
+
+
+class Brake:
+    """Keeps tasks from being asked for after faults that were not theirs.
+
+    A fault of the host holds up all tasks, one of a machine those of that machine, for 60
+    seconds at first and for an hour at most. A fault of the host that is met in rehearsals, too,
+    holds tasks up until one goes well, and not any longer. `mended` counts how often that was so.
+    """
+
+    def __init__(self, say: Diagnostics, clock: t.Callable[[], float] = time.monotonic) -> None:
+        self._say = say
+        self._clock = clock
+        self._faults = Backoff(*_PAUSES, clock)
+        self._last = -1.0
+        self._suspected = False
+        self._standing: str | None = None
+        self.mended = 0
+
+    def fault(self, machine: str | None, reason: str) -> None:
+        """Note a fault of `machine`, or of the host if that is None."""
+        if machine is _HOST:
+            self._last = self._clock()
+        if self._faults.waits(machine):
+            # Of a task that was running already: the brake is on.
+            return
+        pause = self._faults.failed(machine, reason)
+        where = f" on machine {machine}" if machine is not None else ""
+        # The alarm is the fault itself, which has been told.
+        self._say.warning(f"no task{where} is asked for in the next {pause:.0f} s: {reason}")
+
+    def suspect(self) -> None:
+        """Note that something other than a task went wrong which may be a fault of the host."""
+        self._suspected = True
+
+    def released(self, machine: str, began: float) -> None:
+        """Note that a task on `machine`, begun at that time, went as it should."""
+        self._faults.succeeded(machine)
+        self.host_is_well(began)
+
+    def host_is_well(self, began: float) -> None:
+        """Note that the host did what it had to for a task begun then, whatever a machine did.
+
+        What ran when the fault came says nothing of it.
+        """
+        if began > self._last:
+            self._faults.succeeded(_HOST)
+
+    def holds(self, machine: str | None = None) -> bool:
+        """Return whether no task is to be asked for: on `machine`, or at all if that is None."""
+        if machine is _HOST and self._standing is not None:
+            return True
+        return self._faults.waits(machine)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a rehearsal is to show how the host is."""
+        return self._suspected or self.holds()
+
+    def rehearsed(self, failure: str | None) -> None:
+        """Note what a rehearsal has shown: why it failed, or None if it went well."""
+        self._suspected = False
+        if failure is not None:
+            if failure != self._standing:
+                self._say.error(f"this host performs no tasks until that is mended: {failure}")
+            self._standing = failure
+        elif self._standing is not None:
+            self._standing = None
+            self._faults.succeeded(_HOST)
+            self.mended += 1
+            self._say.info("this host performs tasks again")
