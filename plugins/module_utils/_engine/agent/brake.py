@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import typing as t
 
@@ -16,6 +17,10 @@ from ..host.diagnostics import Diagnostics
 
 # After a fault of the host, or of a machine: seconds without tasks, at first and at most.
 _PAUSES = (60.0, 3600.0)
+# For so long, in seconds, a task that has begun has to show that this host can perform it, before
+# another one is asked for: a broken host loses one, not as many as it performs at once. The
+# second is for a host that has ended a task well in the last seconds, by the third.
+_HEAD_START, _SHORT_START, _RECENT = 3.0, 0.3, 10.0
 # What stands for the host, which no machine is called.
 _HOST = None
 
@@ -33,6 +38,7 @@ class Brake:
         self._clock = clock
         self._faults = Backoff(*_PAUSES, clock)
         self._last = -1.0
+        self._well = -math.inf
         self._suspected = False
         self._standing: str | None = None
         self.mended = 0
@@ -41,6 +47,7 @@ class Brake:
         """Note a fault of `machine`, or of the host if that is None."""
         if machine is _HOST:
             self._last = self._clock()
+            self._well = -math.inf
         if self._faults.waits(machine):
             # Of a task that was running already: the brake is on.
             return
@@ -64,7 +71,13 @@ class Brake:
         What ran when the fault came says nothing of it.
         """
         if began > self._last:
+            self._well = self._clock()
             self._faults.succeeded(_HOST)
+
+    @property
+    def head_start(self) -> float:
+        """For how many seconds a task that has begun keeps others from being asked for."""
+        return _SHORT_START if self._clock() - self._well < _RECENT else _HEAD_START
 
     def holds(self, machine: str | None = None) -> bool:
         """Return whether no task is to be asked for: on `machine`, or at all if that is None."""

@@ -93,3 +93,17 @@ def test_a_machine_by_itself(site: Site) -> None:
     )
     brake.released("m1", site.now)
     assert not brake.holds("m1")
+
+
+def test_a_host_that_was_well_a_moment_ago_has_tasks_sooner(site: Site) -> None:
+    brake = site.brake
+    long = brake.head_start
+    began = site.now
+    site.now += 1
+    brake.released("m1", began)
+    assert brake.head_start <= long / 10
+    site.now += 10
+    assert brake.head_start == long
+    brake.host_is_well(site.now)
+    brake.fault(None, "no QEMU")
+    assert brake.head_start == long

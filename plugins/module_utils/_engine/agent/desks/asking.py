@@ -22,9 +22,6 @@ from .base import LAST_WORDS, STOPPING, Desk, Work
 # The longest pause of a controller that fails, in seconds, and that after a fault of the host.
 _LONGEST, _LONGEST_HERE = 300.0, 30.0
 _HERE = "here"
-# So long, in seconds, a task that has begun has to show that this host can perform it, before
-# another one is asked for: a broken host loses one, not as many as it performs at once.
-_HEAD_START = 3.0
 # What a request may take beyond the time of its exchange, in seconds.
 _EXTRA = 10.0
 
@@ -54,7 +51,7 @@ class AskingDesk(Desk[_Request]):
             # What comes of that calls for the next turn.
             self._next = now + state.settings.poll_interval
             return
-        if state.begun and now < (until := max(state.begun) + _HEAD_START):
+        if state.begun and now < (until := max(state.begun) + state.brake.head_start):
             self._next = until
             return
         self._next = now + state.settings.poll_interval * random.uniform(0.8, 1.2)

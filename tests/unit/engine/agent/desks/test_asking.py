@@ -143,7 +143,7 @@ def test_machines_are_offered_in_order_and_but_once(
 ) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def ask(questions: t.Any, headers: t.Any) -> Answer:
+    def ask(questions: t.Any, headers: t.Any, _others: t.Any) -> Answer:
         asked.extend(question.machines for question in questions)
         assert [header.name for header in headers.values()] == list(asked[0])
         return Answer()
