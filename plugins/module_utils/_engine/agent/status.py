@@ -15,6 +15,7 @@ import typing as t
 from ..controller.journal import Journal, Row
 from ..controller.urls import masked
 from ..host.host import Host, HostError
+from ..host.locks import parent_of
 from ..machine.describe import describe_machine
 from ..machine.inventory import enumerate_machines
 from ..machine.suspended import Suspensions
@@ -27,13 +28,14 @@ _HISTORY = 20
 def collect(host: Host, journal: Journal, suspensions: Suspensions) -> dict[str, t.Any]:
     """Everything as plain data. Times are seconds since the epoch. Raises JournalError."""
     records = host.leases.records()
+    agents = {record.get("pid") for record in records.values() if record.get("what") == "agent"}
     entries = {entry.logs: entry for entry in journal.latest(_HISTORY * 5) if entry.logs}
     return {
         "version": VERSION,
         "agents": [_agent(record) for record in records.values() if record.get("what") == "agent"],
         "machines": _machines(host, records),
         "running": [
-            _running(record, entries.get(str(record.get("logs"))))
+            _running(record, entries.get(str(record.get("logs"))), agents)
             for record in records.values()
             if record.get("what") in ("task", "bootstrap", "template", "resume")
         ],
@@ -89,8 +91,11 @@ def _toolchains(host: Host) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
 
 
-def _running(record: t.Mapping[str, t.Any], entry: Row | None) -> dict[str, t.Any]:
+def _running(
+    record: t.Mapping[str, t.Any], entry: Row | None, agents: t.Collection[int | None]
+) -> dict[str, t.Any]:
     return {
+        "by": _who(record.get("pid"), agents),
         "id": entry.id if entry else None,
         "what": record["what"],
         "task": record.get("task"),
@@ -101,6 +106,14 @@ def _running(record: t.Mapping[str, t.Any], entry: Row | None) -> dict[str, t.An
         "pid": record.get("pid"),
         "logs": record.get("logs"),
     }
+
+
+def _who(pid: int | None, agents: t.Collection[int | None]) -> str:
+    """Whose work a process does: agents have all they do in jobs, which are their children."""
+    parent = None if pid is None else parent_of(pid)
+    if parent is None:
+        return "nobody"
+    return "agent" if parent in agents else "play"
 
 
 def _queued(entry: Row) -> dict[str, t.Any]:

@@ -59,9 +59,19 @@ def process_start(pid: int) -> int | None:
 
     Together with the pid it names a process for good (proc(5), stat field 22).
     """
+    return _stat(pid, 19)
+
+
+def parent_of(pid: int) -> int | None:
+    """The parent of process ``pid``; None if there is no such process."""
+    return _stat(pid, 1)
+
+
+def _stat(pid: int, field: int) -> int | None:
+    """The number in the ``field`` of a process's status behind its name."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            return int(stat.read().rpartition(")")[2].split()[19])
+            return int(stat.read().rpartition(")")[2].split()[field])
     except (OSError, IndexError, ValueError):
         return None
 

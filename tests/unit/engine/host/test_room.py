@@ -97,14 +97,14 @@ def test_who_comes_first_is_served_first(host: Host, said: list[str]) -> None:
         lease.end()
 
     threads = []
-    for name, mib in (("large", 1500), ("small", 100)):
+    for name, mib in (("large", 1500), ("small", 500)):
         threads.append(threading.Thread(target=come, args=(name, mib)))
         threads[-1].start()
         deadline = time.monotonic() + 10
         while len(said) < len(threads):
             assert time.monotonic() < deadline
             time.sleep(0.005)
-    # There would be room for the small one, which must not pass the other for ever.
+    # There would be room for the small one, but not for both: it must not pass the other for ever.
     assert order == []
     assert "waiting for room: 1 in line before it" in said
     assert {each.get("waits") for each in host.leases.living().values()} == {
