@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -18,6 +19,7 @@ import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.auxiliary import (
     AuxiliaryError,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import Waits
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import sweep
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.environment import (
@@ -29,7 +31,7 @@ from helpers import guest, sources
 from helpers.agents import RunningAgent
 from helpers.build_host import RAM, BuildHost, make_task
 from helpers.controller import Controller
-from helpers.images import service_image
+from helpers.images import client_image, postgresql_image, service_image
 from helpers.waiting import until
 
 NAME = "x86_64-linux-web"
@@ -69,16 +71,17 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return service_image(script)
 
 
-def install(host: BuildHost, image: Path, service: str = "") -> None:
-    """Install the auxiliary machine, under the name that tasks call it by."""
+def install(host: BuildHost, image: Path, service: str = "", name: str = NAME) -> None:
+    """Install a machine, an auxiliary one, under the name that tasks call it by."""
     source = host.volume / "image"
     host.storage.create(str(source))
     subprocess.run(["cp", "--sparse=always", "-r", f"{image}/.", str(source)], check=True)
     manifest = source / "manifest"
-    manifest.write_text(manifest.read_text().replace("name: tiny", f"name: {NAME}"))
+    text = re.sub("^name: .*$", f"name: {name}", manifest.read_text(), count=1, flags=re.MULTILINE)
+    manifest.write_text(text)
     if service:
         guest.replace_worker(source / "disk.img", service, guest.SERVICE)
-    host.install(NAME, source=source)
+    host.install(name, source=source)
     host.storage.delete(str(source))
 
 
@@ -211,3 +214,49 @@ def test_a_memory_of_none_offers_none(served: BuildHost) -> None:
     assert [each.name for each in controller.requests[0].machines] == ["tiny"]
     assert controller.requests[0].auxiliary_ram is None
     assert len(controller.tasks) == 1
+
+
+# Talks to both servers, as whoever is told of them.
+TALKING = """\
+[ "$1" != test ] && exit
+set -e
+psql -c 'CREATE TABLE first (number int)'
+export PGHOST="$PG_SQL_PGHOST" PGPASSWORD="$PG_SQL_PGPASSWORD" PGUSER="$PG_SQL_PGUSER"
+psql -c 'CREATE TABLE second (number int)' -c '\\dt' -c 'SELECT version()'
+PGPASSWORD=guessed psql -c 'SELECT 1' && exit 1
+echo "all said"
+"""
+
+
+@pytest.fixture(scope="session")
+def images() -> tuple[Path, Path]:
+    """Images of a server and of its client; it takes minutes to build them."""
+    return postgresql_image(), client_image()
+
+
+@pytest.mark.long
+def test_tests_of_a_build_talk_to_postgresql(
+    images: tuple[Path, Path], host: BuildHost, tmp_path: Path
+) -> None:
+    install(host, images[0])
+    install(host, images[1], name="client")
+    for name in (NAME, "client"):
+        done = host.ensure(name, Waits(startup=900, total=900), {"ram": 524288})
+        assert (done.failure, done.machine.state) == (None, "current"), host.lines
+    archive = sources.pack(tmp_path / "source.tar.gz", TALKING)
+    task = dataclasses.replace(task_with("", "pg-sql"), machine="client")
+    for _round in range(2):
+        outcome = host.perform(
+            task,
+            waits=Waits(startup=900, total=900),
+            files={"source.tar.gz": str(archive)},
+            ram=524288,
+        )
+        assert outcome.result.status is Status.SUCCESS, outcome.result.logs
+        log = outcome.result.logs["test"]
+        assert "| second | table | build" in log
+        assert "| first " not in log
+        assert "PostgreSQL 1" in log
+        assert 'password authentication failed for user "build"' in log
+        assert log.splitlines()[-1] == "all said"
+        host.assert_clean()

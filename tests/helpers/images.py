@@ -39,6 +39,20 @@ def service_image(script: Path) -> Path:
     return _image("tiny", "96", "A tiny service", *more, name=f"service-{digest}")
 
 
+def postgresql_image() -> Path:
+    """The same for an auxiliary machine with the service that our role brings."""
+    service = ROLE / "files" / "services" / "postgresql"
+    packages = [f"--package={each}" for each in PACKAGES["__machine_image_services"]["postgresql"]]
+    digest = hashlib.sha256(service.read_bytes()).hexdigest()[:8]
+    more = ["--service", str(service), "--ram-minimum", str(512 << 10), *packages]
+    return _image("debian", "2048", "PostgreSQL", *more, name=f"postgresql-{digest}")
+
+
+def client_image() -> Path:
+    """The same for a machine that builds with a client of PostgreSQL, and nothing else."""
+    return _image("debian", "1024", "A client", "--package=postgresql-client", name="client")
+
+
 def debian_image(*flavours: str) -> Path:
     """The same for the image with compilers, of the default flavours unless some are named.
 
