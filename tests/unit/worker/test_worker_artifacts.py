@@ -66,6 +66,18 @@ def test_patterns(perform: Perform, tmp_path: Path, pattern: str, paths: set[str
     assert upload["sha256"] == hashlib.sha256(data).hexdigest()
 
 
+def test_reports_are_where_they_are_said_to_be(perform: Perform, tmp_path: Path) -> None:
+    """Whoever unpacks the archive looks for the paths that the report has."""
+    makefile = MAKEFILE + "\tmkdir -p reports coverage && echo a > reports/a.xml\n"
+    makefile += "\techo b > coverage/reports.txt && echo c > a.xml\n"
+    pattern = "config.bbot.artifacts=reports/*,coverage/*,*.xml"
+    outcome = perform({"Makefile": makefile}, f"{pattern} config.bbot.operations=update,install")
+    told = {f"upload/{each['type']}/libhello-1.0.0/{each['path']}" for each in
+            outcome.report["artifacts"]}  # fmt: skip
+    assert told == set(members(tmp_path))
+    assert len(told) == 3
+
+
 @pytest.mark.parametrize(
     "pattern",
     ["../**", "/etc/passwd", "out/l", "out/pipe", "no/such"],

@@ -150,7 +150,7 @@ class _Packer:
     def add(self, place: str, path: str) -> None:
         """Add a file of the build's, if it is one: links, devices and odd names stay behind."""
         kind = "report" if re.search(r"(?:^|/)reports/|\.xml$|coverage", path) else "bindist"
-        name = f"upload/{kind}/{self._instance}/{path.removeprefix('reports/')}"
+        name = f"upload/{kind}/{self._instance}/{path}"
         if name in self._entries or len(path) > _NAME_MOST or not path.isprintable():
             return
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
