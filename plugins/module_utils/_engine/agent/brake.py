@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 import typing as t
 
@@ -94,7 +95,7 @@ class Brake:
         """Note what a rehearsal has shown: why it failed, or None if it went well."""
         self._suspected = False
         if failure is not None:
-            if failure != self._standing:
+            if _gist(failure) != _gist(self._standing or ""):
                 self._say.error(f"this host performs no tasks until that is mended: {failure}")
             self._standing = failure
         elif self._standing is not None:
@@ -102,3 +103,8 @@ class Brake:
             self._faults.succeeded(_HOST)
             self.mended += 1
             self._say.info("this host performs tasks again")
+
+
+def _gist(failure: str) -> str:
+    """Return `failure` without what is another number each time, such as in names of copies."""
+    return re.sub(r"\d+", "#", failure)

@@ -41,6 +41,10 @@ def test_a_fault_that_is_met_again_holds_until_it_is_not(site: Site) -> None:
     assert len([line for line in site.lines if line.startswith("error: ")]) == 1
     brake.rehearsed("no QEMU")
     assert site.lines[-1] == "error: this host performs no tasks until that is mended: no QEMU"
+    # What differs is the name of a copy.
+    for number in range(3):
+        brake.rehearsed(f"cannot snapshot m1-t-17{number}-0: the disk is full")
+    assert len([line for line in site.lines if "the disk is full" in line]) == 1
     brake.rehearsed(None)
     assert (brake.holds(), brake.in_doubt, brake.mended) == (False, False, 1)
     assert site.lines[-1] == "info: this host performs tasks again"
