@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import typing as t
 from pathlib import Path
 
 import pytest
 from helpers import sources
+from helpers.agents import COMMAND, engine, places
 from helpers.build_host import BuildHost, make_task
 from helpers.plays import ROOT, playbook, run_playbook
 
@@ -234,3 +237,42 @@ def test_options_without_a_task_file(ready: BuildHost, tmp_path: Path) -> None:
     report = json.loads((home / "report.json").read_text())
     assert report["tests"]["test"]["failed"] == 1
     assert {each["path"] for each in report["artifacts"]} == {"made.txt", "out/x.log"}
+
+
+def test_a_person_looks_into_the_machine(ready: BuildHost, tmp_path: Path) -> None:
+    """The play says how, waits, and goes on."""
+    source = sources.make_source(tmp_path / "hello", sources.FAILING)
+    command = arguments(ready, tmp_path, source=str(source), interactive="error")
+    seen = ""
+    with playbook(tmp_path / "home", *command, str(PLAYBOOKS / "run-task.yml")) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "breakpoint: update has ended with status error" in line:
+                shell = [sys.executable, str(COMMAND), "shell", *places(ready)]
+                done = subprocess.run(
+                    shell,
+                    env=engine(ready.root),
+                    input="ls; exit\n",
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                    timeout=60,
+                )
+                seen = done.stdout
+        assert process.wait() != 0
+    output = "".join(lines)
+    assert "interactive: for a shell: bbot-agent shell " in output
+    assert "interactive: for the screen: VNC at unix:" in output
+    assert "bbot-build" in seen
+    assert "breakpoint: going on after" in output
+    assert "update: error" in summary(output)
+
+
+def test_an_auxiliary_machine_that_is_not_there(ready: BuildHost, tmp_path: Path) -> None:
+    source = sources.make_source(tmp_path / "hello")
+    told = arguments(ready, tmp_path, source=str(source), auxiliary_machines="pg=x86_64-none")
+    status, output = run_playbook(tmp_path / "home", *told, str(PLAYBOOKS / "run-task.yml"))
+    assert status != 0
+    assert "no machine x86_64-none on this host; there are: tiny" in " ".join(output.split())
