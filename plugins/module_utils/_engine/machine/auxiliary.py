@@ -135,12 +135,15 @@ def company(
     logs: str,
     mac: str,
     ram: int,
-) -> t.Iterator[Company]:
+) -> t.Iterator[Company | None]:
     """Have the `companions` of a task up and ready for the length of a with statement.
 
-    `mac` and `ram` are those of the task's own machine, `own` its lease. Raises AuxiliaryError
+    It yields None where there are none. `mac` and `ram` are those of the task's own machine, `own` its lease. Raises AuxiliaryError
     if one does not get ready, and what converse() does.
     """
+    if not companions:
+        yield None
+        return
     if host.bridge is not None:
         raise HostError(
             "auxiliary machines need a network of the task's own: have no bridge for guests"

@@ -24,7 +24,7 @@ from ..host.host import Host, HostError
 from ..host.locks import Lease
 from ..host.phases import Phases
 from ..linux.private import make_private
-from ..machine.auxiliary import Companion, Company, company
+from ..machine.auxiliary import Companion, company
 from ..machine.bootstrap import Running
 from ..machine.conversation import SoftFailure, Start, Talk, Waits, converse
 from ..machine.fork import fork
@@ -229,8 +229,10 @@ def perform(
             look_in=look_in,
         )
         try:
-            with _accompanied(
-                host, own, companions, toolchain, running, waits, machine_logs, place, phases
+            if companions:
+                phases.begin("auxiliary")
+            with company(
+                host, own, companions, toolchain, running, waits, machine_logs, place.mac, place.ram
             ) as others:
                 if others is not None:
                     task = task.with_auxiliary_environment(others.environment)
@@ -256,29 +258,6 @@ def perform(
         start,
         delivery.report,
     )
-
-
-@contextlib.contextmanager
-def _accompanied(
-    host: Host,
-    own: Lease,
-    companions: t.Sequence[Companion],
-    toolchain: Toolchain,
-    running: Running,
-    waits: Waits,
-    logs: str,
-    place: _Place,
-    phases: Phases,
-) -> t.Iterator[Company | None]:
-    """Have the `companions` up, if there are any, for the length of a with statement."""
-    if not companions:
-        yield None
-        return
-    phases.begin("auxiliary")
-    with company(
-        host, own, companions, toolchain, running, waits, logs, place.mac, place.ram
-    ) as others:
-        yield others
 
 
 def for_result(limits: Limits) -> Limits:
