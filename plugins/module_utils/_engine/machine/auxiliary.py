@@ -138,8 +138,8 @@ def company(
 ) -> t.Iterator[Company | None]:
     """Have the `companions` of a task up and ready for the length of a with statement.
 
-    It yields None where there are none. `mac` and `ram` are those of the task's own machine, `own` its lease. Raises AuxiliaryError
-    if one does not get ready, and what converse() does.
+    It yields None where there are none. `mac` and `ram` are those of the task's own machine,
+    `own` its lease. Raises AuxiliaryError if one does not get ready, and what converse() does.
     """
     if not companions:
         yield None
