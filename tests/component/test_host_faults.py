@@ -211,7 +211,8 @@ def _host(site: Site, name: str) -> t.Iterator[BuildHost]:
 @pytest.fixture
 def broken(site: Site, bootstrapped: Machine, request: pytest.FixtureRequest) -> t.Iterator[Broken]:
     name: str = request.param
-    with _host(site, name) as host:
+    with contextlib.ExitStack() as stack:
+        host = stack.enter_context(_host(site, name))
         if name == "disk":
             _install_copied(host, bootstrapped)
         else:
