@@ -76,7 +76,10 @@ def test_the_machine_that_is_offered_first_is_the_one_that_is_used(faked: BuildH
         with RunningAgent(faked, controller, **FAKE, machine_order=order) as agent:
             for name in ("x-gcc_13", "x-gcc_14", "tiny"):
                 agent.says(f"machine {name}: done")
-            until(lambda: len(controller.requests[-1].machines) == 3, "all are offered")
+            until(
+                lambda: [len(each.machines) for each in controller.requests[-1:]] == [3],
+                "all are offered",
+            )
             controller.tasks += [make_task(machine="x-*")]
             agent.says("task hello/1.0 on machine x-gcc_14: abort")
         offered = [header.name for header in controller.requests[-1].machines]
@@ -219,9 +222,6 @@ def test_tasks_that_are_not_accepted(faked: BuildHost, tmp_path: Path) -> None:
         with RunningAgent(faked, controller, auth_key=key.private, **FAKE) as agent:
             line = agent.says("error: ")
             assert line == f"error: task from {controller.url}: it is for unknown machine other"
-        controller.tasks += [make_task(**{"auxiliary-machine": ["x86_64-linux-pg"]})]
-        with RunningAgent(faked, controller, auth_key=key.private, **FAKE) as agent:
-            agent.says("it wants auxiliary machines, of which none was offered")
     assert entries(faked) == []
 
 
@@ -232,7 +232,7 @@ def test_a_key_that_others_can_read_is_refused(faked: BuildHost, tmp_path: Path)
         Controller(keys=[key]) as controller,
         RunningAgent(faked, controller, auth_key=key.private, **FAKE) as agent,
     ):
-        agent.says("error: the key .*agent.key can be read or changed by others")
+        agent.says("error: .*: the key .*agent.key can be read or changed by others")
         assert controller.requests == []
 
 

@@ -236,15 +236,18 @@ def test_a_disk_that_is_full_when_the_result_is_stored(small: BuildHost, killed:
     assert [line for line in small.leftovers() if not line.startswith("tmpfs ")] == []
 
 
-def test_sigterm_leaves_a_clean_host(worked: BuildHost) -> None:
+def test_sigterm_leaves_a_clean_host(worked: BuildHost, bootstrapped: Machine) -> None:
+    # However slowly this is read, the build is not over.
+    worked.install_scripted(bootstrapped, WORKER.replace("sleep 0.5", "sleep 60"), "slow")
     with Controller() as controller:
-        controller.tasks += [make_task()]
+        controller.tasks += [make_task(machine="slow")]
         with RunningAgent(worked, controller) as agent:
             agent.says(r"\+update")
             assert agent.end(timeout=10) == 0
         worked.assert_clean()
         # The last words reached the controller.
-        assert (controller.interrupted, controller.arrivals) == ([make_task()], [])
+        assert [task.machine for task in controller.interrupted] == ["slow"]
+        assert controller.arrivals == []
     assert entries(worked)[0].reason == "the agent was interrupted"
 
 
