@@ -142,28 +142,16 @@ def _fill(place: Path) -> None:
             file.write(b"x" * 4096)
 
 
+def _filled(host: BuildHost, place: Path, says: str, *, loses: bool) -> Broken:
+    return Broken(host, {}, {}, lambda: _fill(place), (place / "filler").unlink, says, loses=loses)
+
+
 def _with_a_full_disk(host: BuildHost) -> Broken:
-    return Broken(
-        host,
-        {},
-        {},
-        lambda: _fill(host.machines),
-        (host.machines / "filler").unlink,
-        "no space left on device",
-        loses=True,
-    )
+    return _filled(host, host.machines, "no space left on device", loses=True)
 
 
 def _with_a_full_journal(host: BuildHost) -> Broken:
-    return Broken(
-        host,
-        {},
-        {},
-        lambda: _fill(host.state),
-        (host.state / "filler").unlink,
-        "No space left on device|disk is full",
-        loses=False,
-    )
+    return _filled(host, host.state, "No space left on device|disk is full", loses=False)
 
 
 @contextlib.contextmanager

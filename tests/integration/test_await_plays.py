@@ -19,6 +19,8 @@ from helpers.build_host import BuildHost
 PLAYBOOK = f"""\
 - hosts: localhost
   gather_facts: false
+  vars_files:
+    - {ROOT}/playbooks/vars/command.yml
   tasks:
     - ansible.builtin.include_tasks: {ROOT}/playbooks/tasks/await_plays.yml
     - ansible.builtin.debug:

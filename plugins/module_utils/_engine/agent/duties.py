@@ -77,8 +77,7 @@ def offers(machines: t.Iterable[Machine], order: t.Sequence[str] = ()) -> dict[s
 
     They take the first that will do: those come first whose names fit an earlier one of the
     patterns ``order``, the others in the end, all the same by name. They are told just what they
-    have known since 2017: bounds of memory and roles are for auxiliary
-    machines; see there.
+    have known since 2017: bounds of memory and roles are told of auxiliary machines only.
     """
     headers = [
         MachineHeader(id=manifest.id, name=manifest.name, summary=manifest.summary)
@@ -324,9 +323,12 @@ class Duties:
             identity = self.identity()
             fingerprint = identity.fingerprint()
             version = self.toolchain_version(self.toolchain())
+            mode = mode_now(self.host, self.settings)
+            if mode != "false":
+                # Each of these tasks would be given back for want of a password.
+                look_in(self.settings)
         except (JournalError, AuthError, HostError) as error:
             return Answer(obstacle=str(error))
-        mode = mode_now(self.host, self.settings)
         if mode == "false" and self.settings.interactive == "true":
             return Answer()
         for question in questions:

@@ -103,8 +103,7 @@ def share_ram(
     minimum, and of what is left of that an equal part of what it lacks to its maximum. Raises
     HostError if the minimums are more than that.
     """
-    most = [min(max(usual, each.ram_minimum or 0), each.ram_maximum or usual) for each in manifests]
-    most = [max(much, each.ram_minimum or 0) for much, each in zip(most, manifests, strict=True)]
+    most = [each.ram_within(usual) for each in manifests]
     if budget is None or sum(most) <= budget:
         return most
     shares = [

@@ -112,8 +112,7 @@ class Running:
 
     def ram_of(self, manifest: MachineManifest) -> int:
         """What the machine ``manifest`` has, in KiB, within its own bounds."""
-        ram = max(self.ram, manifest.ram_minimum or 0)
-        return min(ram, manifest.ram_maximum or ram)
+        return manifest.ram_within(self.ram)
 
 
 def bootstrap(

@@ -15,7 +15,7 @@ import typing as t
 
 from ..host.host import Host, HostError
 from ..host.locks import Lease
-from ..vm.qemu.process import Hardware, Vm
+from ..vm.qemu.process import Hardware, Vm, VmError
 
 # VNC's own passwords are no longer (RFC 6143, 7.2.2).
 LONGEST_PASSWORD = 8
@@ -57,9 +57,10 @@ class Door:
         return self._sock.fileno()
 
     def open(self) -> None:
-        """Let in who knocks; QEMU asks for the password. Raises VmError."""
-        # One who has gone again, and whatever else keeps one from coming in, is his trouble.
-        with contextlib.suppress(OSError):
+        """Let in who knocks; QEMU asks for the password."""
+        # One who has gone again, and whatever else keeps one from coming in, is his trouble, and
+        # not the task's.
+        with contextlib.suppress(OSError, VmError):
             client, _address = self._sock.accept()
             with client:
                 self._vm.let_in(client)

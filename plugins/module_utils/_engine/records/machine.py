@@ -49,6 +49,11 @@ class MachineHeader(Record):
         """The role, `build` unless said otherwise."""
         return self.role or "build"
 
+    def ram_within(self, usual: int) -> int:
+        """Return the memory of a machine where `usual` KiB are usual, within its own bounds."""
+        ram = max(usual, self.ram_minimum or 0)
+        return min(ram, self.ram_maximum or ram)
+
     @classmethod
     def read(cls, manifest: Manifest, strict: bool) -> dict[str, Any]:
         """Return the attributes; the RAM bounds must be in order. Raises `ManifestError`."""

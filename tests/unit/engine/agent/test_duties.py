@@ -249,6 +249,14 @@ def test_nobody_is_asked_for_what_could_not_be_noted(site: Site) -> None:
     assert answer.obstacle
 
 
+def test_nobody_is_asked_for_interactive_builds_that_nobody_could_look_into(site: Site) -> None:
+    site.make("--interactive", "both", "--interactive-vnc", "127.0.0.1:5901")
+    answer, controllers = site.ask(first=response(), second=response())
+    assert controllers.asked == []
+    assert answer.obstacle is not None
+    assert "name a file with a password" in answer.obstacle
+
+
 @pytest.mark.parametrize("error", [JournalError("the disk is full"), AuthError("no engine")])
 def test_a_task_that_cannot_be_noted_is_a_failure(
     site: Site, error: Exception, monkeypatch: pytest.MonkeyPatch
