@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from helpers.agents import COMMAND, ROOT, engine, places
 from helpers.build_host import BuildHost
+from helpers.plays import PROGRAM
 
 PLAYBOOK = f"""\
 - hosts: localhost
@@ -38,7 +39,7 @@ def command(host: BuildHost, tmp_path: Path) -> list[str]:
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{COMMAND}" "$@"\n')
     program.chmod(0o755)
     variables = f"bbot_command={program} bbot_options_file={tmp_path}/places"
-    return ["ansible-playbook", str(tmp_path / "play.yml"), "-e", variables]
+    return [str(PROGRAM), str(tmp_path / "play.yml"), "-e", variables]
 
 
 def play(host: BuildHost, command: list[str], wait: int) -> str:
