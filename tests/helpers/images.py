@@ -53,6 +53,13 @@ def client_image() -> Path:
     return _image("debian", "1024", "A client", "--package=postgresql-client", name="client")
 
 
+def curl_image() -> Path:
+    """The same for a machine with what a worker in shell needs: curl, and the lz4 command."""
+    return _image(
+        "debian", "1024", "A foreign worker", "--package=curl", "--package=lz4", name="curl"
+    )
+
+
 def debian_image(*flavours: str) -> Path:
     """The same for the image with compilers, of the default flavours unless some are named.
 

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""LZ4 frames: what the lz4 command makes and takes, we take, and what it refuses we refuse."""
+"""LZ4 frames: what the lz4 command makes and takes, we take, and what it refuses we refuse.
+
+All of it by our own decoder, and with the library before it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ import random
 import struct
 import subprocess
 import tracemalloc
+import types
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.lz4 import frame as _frame
+from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.lz4 import library
 from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.lz4.block import Lz4Error
 from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.lz4.checksum import xxh32
 from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.lz4.frame import decompress
@@ -26,6 +32,14 @@ BARE = HEADER + bytes([xxh32(HEADER[4:]) >> 8 & 0xFF])
 # What the command reads beyond a frame with a proper beginning: frames that follow, the frames of
 # its first versions, frames to be skipped; a match of no distance, which the format forbids.
 BEYOND = ("follow its end", "does not begin as", "a match in a block begins before")
+
+
+@pytest.fixture(params=["ours", "library"], autouse=True)
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    kind: str = request.param
+    if kind == "ours":
+        monkeypatch.setattr(_frame, "decompress_quickly", lambda _data, _limit: None)
+    return kind
 
 
 def content(dice: random.Random) -> bytes:
@@ -92,11 +106,14 @@ def mutated(dice: random.Random, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.long)])
-def test_what_the_command_compresses(count: int) -> None:
+def test_what_the_command_compresses(count: int, decoder: str) -> None:
     dice = random.Random(count)
     for number in range(count):
         data, chosen = content(dice), options(dice)
-        assert decompress(compress(data, *chosen), LIMIT) == data, (number, chosen)
+        compressed = compress(data, *chosen)
+        assert decompress(compressed, LIMIT) == data, (number, chosen)
+        if decoder == "library":
+            assert library.decompress_quickly(compressed, LIMIT) == data, (number, chosen)
 
 
 @pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.long)])
@@ -202,3 +219,36 @@ def test_no_more_than_the_limit_is_made() -> None:
 )
 def test_the_checksum(text: bytes, checksum: int) -> None:
     assert xxh32(text) == checksum
+
+
+class Odd:
+    """A library that is damaged, or lies."""
+
+    eof, unused_data = True, None
+
+    def __init__(self, answer: t.Any) -> None:
+        self.answer = answer
+
+    def decompress(self, _data: bytes, max_length: int) -> t.Any:
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [ImportError("none"), OSError("no such symbol"), MemoryError(), RuntimeError("x"), 7.0],
+    ids=lambda odd: type(odd).__name__,
+)
+@pytest.mark.parametrize("when", ["imported", "called"])
+def test_a_library_that_fails_is_as_good_as_none(
+    odd: t.Any, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def imported(_name: str) -> t.Any:
+        if when == "imported" and isinstance(odd, BaseException):
+            raise odd
+        return types.SimpleNamespace(LZ4FrameDecompressor=lambda: Odd(odd))
+
+    monkeypatch.setattr(library.importlib, "import_module", imported)
+    assert library.decompress_quickly(BARE + END, LIMIT) is None
+    assert decompress(BARE + block(b"abc", True) + END, LIMIT) == b"abc"

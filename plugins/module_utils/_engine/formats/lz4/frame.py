@@ -15,6 +15,7 @@ import dataclasses
 
 from .block import Lz4Error, decode_block
 from .checksum import xxh32
+from .library import decompress_quickly
 
 _MAGIC = b"\x04\x22\x4d\x18"
 _VERSION = 1
@@ -35,13 +36,19 @@ class _Header:
 def decompress(data: bytes, limit: int) -> bytes:
     """Return what is in the frame `data`, of at most `limit` bytes.
 
-    It takes some seconds for a dozen MiB, and memory for the data twice and the outcome twice. All
-    checksums and sizes that there are have to be right. Raises Lz4Error.
+    Without the library it takes some seconds for a dozen MiB, and memory for the data twice and the
+    outcome twice. All checksums and sizes that there are have to be right. Raises Lz4Error.
     """
     reader = _Reader(data)
     header = _read_header(reader)
     if header.content_size is not None and header.content_size > limit:
         raise Lz4Error(f"it has more than {limit} bytes")
+    quickly = decompress_quickly(data, limit)
+    return _decompress(reader, header, limit) if quickly is None else quickly
+
+
+def _decompress(reader: _Reader, header: _Header, limit: int) -> bytes:
+    """Return what is in the blocks that follow the header. Raises Lz4Error."""
     output = bytearray()
     while size := reader.number(4):
         block = reader.take(size & ~_STORED)
