@@ -68,6 +68,12 @@ options:
     type: list
     elements: str
     default: []
+  disk_reserve:
+    description:
+      - How many KiB to keep free on the disks of O(machines), O(tftp) and O(state_dir), or a twentieth of a small one.
+      - While there is less, no machine is started. Whoever wants one waits, as for memory.
+    type: int
+    default: 1048576
   user:
     description:
       - The user that QEMU runs as. Give V(root) on a host that has no other.

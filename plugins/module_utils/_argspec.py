@@ -45,6 +45,7 @@ VM: dict[str, dict[str, t.Any]] = {
     "egress": {"type": "str", "choices": ["none", "nat"], "default": _DEFAULTS.egress},
     "egress_refused": {"type": "list", "elements": "str", "default": []},
     "resolvers": {"type": "list", "elements": "str", "default": []},
+    "disk_reserve": {"type": "int", "default": _DEFAULTS.disk_reserve},
     "user": {"type": "str", "default": _DEFAULTS.user},
     "runtime_dir": {"type": "path", "default": _DEFAULTS.runtime_dir},
     "log_dir": {"type": "path", "default": _DEFAULTS.log_dir},
@@ -99,9 +100,16 @@ class Progress:
 
 def check_vm(module: t.Any) -> None:
     """Refuse numbers that no machine can be run with."""
-    least = {"cpu": 1, "ram": 16384, "hold": 0, "tftp_port": 0, "lease_timeout": 1}
+    least = {
+        "cpu": 1,
+        "ram": 16384,
+        "hold": 0,
+        "tftp_port": 0,
+        "disk_reserve": 0,
+        "lease_timeout": 1,
+    }
     least |= {"timeout": 1, "startup_timeout": 1, "shutdown_timeout": 1, "retries": 0}
-    least |= {"lock_timeout": 0, "upload_limit": 1, "log_tail": 256}
+    least |= {"lock_timeout": 0, "upload_limit": 1, "write_limit": 1, "log_tail": 256}
     for name, value in module.params.items():
         if name in least and value is not None and value < least[name]:
             module.fail_json(msg=f"{name} must be at least {least[name]}, not {value}")
@@ -145,6 +153,7 @@ def make_host(module: t.Any) -> Host:
         runtime=params["runtime_dir"],
         bridge=params["bridge"],
         egress=Egress.chosen(params["egress"], params["egress_refused"], params["resolvers"]),
+        reserve=params["disk_reserve"],
         user=params["user"],
         report=Progress(params["progress_file"]),
     )
@@ -185,6 +194,7 @@ def make_running(module: t.Any, host: Host, accelerator: Accelerator) -> Running
         alive=make_alive(module),
         progress=host.report,
         warm=params["warm"],
+        writes=params.get("write_limit"),
         auxiliary_ram=params.get("auxiliary_ram"),
     )
 

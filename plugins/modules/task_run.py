@@ -89,6 +89,12 @@ options:
     description: How many bytes the guest may upload, in one file and in all.
     type: int
     default: 268435456
+  write_limit:
+    description:
+      - How many KiB the machines of the task may write to their disks, in all; what is written twice counts twice.
+      - A task that writes more is ended as one that takes too long is. By default the sizes of the disks are the limit.
+      - Where it is given, machines beside each other wait until there is room for what all of them may write.
+    type: int
   auxiliary_ram:
     description:
       - What the auxiliary machines of the task may have together, in KiB. By default each has O(ram), within its own
@@ -96,8 +102,8 @@ options:
     type: int
   lock_timeout:
     description:
-      - For how many seconds to wait in line where other machines have the host's memory, or, with O(bridge), somebody
-        else performs a task on the machine.
+      - For how many seconds to wait in line where other machines have the host's memory, where too little of its disks
+        is free, or, with O(bridge), where somebody else performs a task on the machine.
     type: int
     default: 3600
   fail_on:
@@ -521,6 +527,7 @@ def main() -> None:
             "timeout": {"type": "int", "default": 1800},
             "retries": {"type": "int", "default": 2},
             "upload_limit": {"type": "int", "default": 268435456},
+            "write_limit": {"type": "int"},
             "auxiliary_ram": {"type": "int"},
             "lock_timeout": {"type": "int", "default": 3600},
             "fail_on": {

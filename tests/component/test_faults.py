@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import Interrupted
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import leased, sweep
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
@@ -159,6 +160,53 @@ def test_a_soft_failed_machine_is_held_for_a_person(
     assert outcome.phases["hold"] >= 1
 
 
+def fill(ballast: Path, left: int) -> None:
+    """Let a file take all of its disk but for some ``left`` bytes."""
+    size, piece = 0, 4 << 20
+    with ballast.open("wb") as file, contextlib.suppress(OSError):
+        while True:
+            os.posix_fallocate(file.fileno(), size, piece)
+            size += piece
+    os.truncate(ballast, size - left)
+    os.sync()
+
+
+def test_a_task_that_writes_too_much(host: BuildHost, bootstrapped: Machine) -> None:
+    script = "dd if=/dev/zero of=/big bs=1M count=40 conv=fsync\n"
+    host.install_scripted(bootstrapped, guest.GET_TASK + script + guest.SLEEP)
+    parked: list[str] = []
+    outcome = host.perform(writes=24 << 10, park=lambda *_: parked.append("kept"))
+    assert outcome.failure is not None
+    assert outcome.failure.message == (
+        "build machine has written more than 24 MiB to its disks (write-limit)"
+    )
+    assert (outcome.culprit, outcome.result.status) == ("task", Status.ABORT)
+    assert parked == []
+    assert "work" in outcome.phases
+
+
+def test_a_task_waits_for_room_on_the_disk(ready: BuildHost) -> None:
+    ballast = ready.site.btrfs / "ballast"
+    ready.changes["reserve"] = 1 << 30
+
+    def alive() -> bool:
+        if ready.reported("waiting for room: less than "):
+            ballast.unlink(missing_ok=True)
+            os.sync()
+        return True
+
+    try:
+        # Less than is kept, and more than a task takes.
+        fill(ballast, 100 << 20)
+        with pytest.raises(HostError, match=r"are kept \(disk-reserve\); wait longer"):
+            ready.perform()
+        outcome = ready.perform(alive=alive, patience=60)
+    finally:
+        ballast.unlink(missing_ok=True)
+    assert outcome.failure is None
+    assert outcome.phases["wait"] > 0
+
+
 def test_a_machine_stands_still_while_the_disk_is_full(
     host: BuildHost, bootstrapped: Machine
 ) -> None:
@@ -166,14 +214,8 @@ def test_a_machine_stands_still_while_the_disk_is_full(
     done = guest.result("status: success")
     script = "dd if=/dev/urandom of=/big bs=1M count=48 conv=fsync\nrm /big\n"
     host.install_scripted(bootstrapped, guest.GET_TASK + script + done + guest.SLEEP)
-    size, piece = 0, 4 << 20
-    with ballast.open("wb") as file, contextlib.suppress(OSError):
-        while True:
-            os.posix_fallocate(file.fileno(), size, piece)
-            size += piece
     # Room for the snapshot and its first changes.
-    os.truncate(ballast, size - 4 * piece)
-    os.sync()
+    fill(ballast, 16 << 20)
 
     def alive() -> bool:
         if host.reported("error: no space left in "):

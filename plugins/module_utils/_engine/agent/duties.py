@@ -214,7 +214,8 @@ class Duties:
         if machine.bootstrapped is None or not is_free(self.host, machine):
             return False
         running = self._running(lambda: True, self.host)
-        return not room.objection(running.ram_of(machine.bootstrapped.machine))
+        ram = running.ram_of(machine.bootstrapped.machine)
+        return not room.objection(ram, writes=running.writes or 0)
 
     @property
     def shares_machines(self) -> bool:
@@ -236,6 +237,7 @@ class Duties:
             **{"cpu": settings.cpu, **more},
             ram=settings.ram,
             warm=settings.warm,
+            writes=settings.write_limit,
             auxiliary_ram=settings.auxiliary_ram,
             park=self.suspensions.park if settings.suspend_max else None,
             alive=alive,

@@ -28,6 +28,7 @@ def make_host(places: Places, run: Runner, report: t.Callable[[str], None]) -> H
         runtime=places.runtime_dir,
         bridge=places.bridge,
         egress=Egress.chosen(places.egress, places.egress_refused, places.resolver),
+        reserve=places.disk_reserve,
         user=places.user,
         report=report,
     )

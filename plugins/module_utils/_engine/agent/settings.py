@@ -56,6 +56,8 @@ class Places(t.Protocol):
     @property
     def resolver(self) -> t.Sequence[str]: ...
     @property
+    def disk_reserve(self) -> int: ...
+    @property
     def user(self) -> str: ...
 
 
@@ -198,6 +200,16 @@ class Settings:
             _number(0),
         ),
     )
+    write_limit: int | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "what the machines of a task may write to their disks in all; by default there is no "
+            "limit but the size of these",
+            _MACHINES,
+            "KIB",
+            _number(1),
+        ),
+    )
     warm: tuple[str, ...] = dataclasses.field(
         default=(),
         metadata=_option(
@@ -283,6 +295,16 @@ class Settings:
             "ADDRESS",
             _checked(check_address),
             kind="many",
+        ),
+    )
+    disk_reserve: int = dataclasses.field(
+        default=1048576,
+        metadata=_option(
+            "how much to keep free on the disks of machines, TFTP folder and state, or a twentieth "
+            "of a small one: nothing is begun while there is less",
+            _MACHINES,
+            "KIB",
+            _number(0),
         ),
     )
     user: str = dataclasses.field(

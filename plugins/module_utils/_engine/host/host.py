@@ -37,9 +37,9 @@ class Host:
     ``machines`` and ``tftp`` are laid out as bbot's options of these names say.
     ``state`` holds locks, leases and cached findings; ``runtime`` the sockets of
     running machines. ``bridge`` is where guests are, None for a segment of its own for each.
-    ``egress`` is the way out of these, None for nowhere. ``user`` is whom QEMU runs as, None
-    or empty for the caller itself. ``report`` is told, line by line, what goes on, for people
-    to read.
+    ``egress`` is the way out of these, None for nowhere. ``reserve`` is how much of its disks is
+    kept free, in KiB. ``user`` is whom QEMU runs as, None or empty for the caller itself.
+    ``report`` is told, line by line, what goes on, for people to read.
     """
 
     run: Runner
@@ -50,6 +50,7 @@ class Host:
     runtime: str = SYSTEM.runtime
     bridge: str | None = None
     egress: Egress | None = None
+    reserve: int = 0
     user: str | None = None
     report: t.Callable[[str], None] = _silent
     leases: Leases = dataclasses.field(init=False)

@@ -4,7 +4,9 @@
 
 # This file is private to this collection and may change at any time.
 
-"""Memory for machines: whoever runs one claims it first, and waits in line where there is none.
+"""Room for machines: whoever runs one claims it first, and waits in line where there is none.
+
+It is memory, and what machines may write to disks.
 
 Claims and places in line are in the leases, so they end with their owners.
 """
@@ -19,6 +21,7 @@ import time
 import typing as t
 
 from ..errors import Interrupted
+from .disk import shortage
 from .host import Host, HostError
 from .locks import Lease
 
@@ -32,7 +35,7 @@ _PAUSE = 0.25
 
 
 class NoRoom(HostError):
-    """There is no memory for a machine now; the text says who has it."""
+    """There is no room for a machine now; the text says of what, and who has it."""
 
 
 def memory() -> int:
@@ -83,16 +86,24 @@ class Room:
         self._machines = sum(bool(record.get("ram")) for record in records)
         self._waiting = [record["line"] for record in records if record.get("line")]
         self._memory = memory()
+        self._host = host
+        self._writes = sum(record.get("writes") or 0 for record in records)
 
     def left(self) -> int:
         """How much memory nobody has claimed, in KiB."""
         return max(0, self._memory - self._claimed)
 
-    def objection(self, ram: int, since: float = math.inf) -> str:
+    def disk_objection(self) -> str:
+        """Return of which disk there is too little for anything; empty if there is enough."""
+        host = self._host
+        found = (shortage(each, host.reserve) for each in (host.machines, host.tftp, host.state))
+        return next(filter(None, found), "")
+
+    def objection(self, ram: int, since: float = math.inf, writes: int = 0) -> str:
         """Return why a machine with `ram` KiB could not be run; empty if it could.
 
-        `since` is when whoever wants that began to wait. A machine that is alone has what it
-        wants: it would wait for ever.
+        `since` is when whoever wants that began to wait, and `writes` how many KiB the machine may
+        write. One that is alone has the memory that it wants: it would wait for ever.
         """
         before = sum(each < since for each in self._waiting)
         if before:
@@ -105,7 +116,11 @@ class Room:
                 f"{self._claimed >> 10} MiB of the {self._memory >> 10} MiB for all, and it takes "
                 f"{ram >> 10} MiB"
             )
-        return ""
+        if lacking := self.disk_objection():
+            return lacking
+        # One that is alone may write what it wants: it, too, would wait for ever.
+        claimed = self._writes + writes if self._machines else 0
+        return shortage(self._host.machines, self._host.reserve, claimed)
 
 
 def claim(
@@ -115,8 +130,11 @@ def claim(
     patience: float,
     alive: t.Callable[[], bool],
     waiting: t.Callable[[], None] = lambda: None,
+    writes: int | None = None,
 ) -> None:
     """Claim `ram` KiB for the machine of `lease`, which has them until it ends.
+
+    It may write `writes` KiB to its disks, None for no limit: nothing is claimed for that.
 
     Where there is no room it waits in line for up to `patience` seconds, or until it is not
     wanted any more by `alive`; `waiting` is told once. Raises NoRoom, Interrupted, LockError and
@@ -131,9 +149,9 @@ def claim(
     try:
         while True:
             with host.lock("room", "look for room for a machine", 30):
-                objection = Room(host, lease.id).objection(ram, since)
+                objection = Room(host, lease.id).objection(ram, since, writes or 0)
                 if not objection:
-                    lease.note(ram=ram + OVERHEAD, line=None, waits=None)
+                    lease.note(ram=ram + OVERHEAD, writes=writes, line=None, waits=None)
                     return
                 if not told:
                     lease.note(line=since)

@@ -152,7 +152,7 @@ def company(
     ]
     shares = share_ram(manifests, running.ram, running.auxiliary_ram)
     total = ram + sum(shares) + OVERHEAD * len(shares)
-    claim(host, own, total, running.patience, running.alive)
+    claim(host, own, total, running.patience, running.alive, writes=running.writes)
     macs = [mac]
     for manifest in manifests:
         macs.append(manifest.mac if manifest.mac and manifest.mac not in macs else random_mac())

@@ -22,6 +22,7 @@ from ..vm.qemu.process import Vm
 from .channel import Channel
 from .look_in import Door
 from .stall import Stall
+from .writes import Writes
 
 # How often, in seconds, to look whether we are still wanted, and how the network is.
 _ALIVE_INTERVAL = 1.0
@@ -66,6 +67,7 @@ class Boot:
         self._selector = selectors.DefaultSelector()
         self._channels: list[Channel] = []
         self._companions: t.Sequence[Boot] = ()
+        self._writes = Writes(None, ())
 
     def accompany(self, companions: t.Sequence[Boot]) -> None:
         """Serve the `companions`, too, whenever this machine is served, from now on."""
@@ -74,6 +76,10 @@ class Boot:
         for each in companions:
             self._selector.register(each._selector, selectors.EVENT_READ, each)
         self._companions = companions
+
+    def limit(self, writes: int | None) -> None:
+        """Let this machine and its companions write so many KiB to their disks, None for any."""
+        self._writes = Writes(writes, [each.vm for each in (self, *self._companions)])
 
     def watch(self, door: Door) -> None:
         """Let people in by the `door` from now on."""
@@ -98,8 +104,9 @@ class Boot:
         """Serve until `done`, or the machine has ended, or `timeout` seconds have passed.
 
         The time in which the machine stands still for lack of disk does not count. Returns
-        `done`, `ended` or `timeout`; raises Interrupted, VmError as Stall.look() does,
-        NetworkError if the guest's network has failed, and CompanionError.
+        `done`, `ended`, `timeout`, or `writes` where more is written than limit() allows. Raises
+        Interrupted, VmError as Stall.look() and Writes.too_many() do, NetworkError if the guest's
+        network has failed, and CompanionError.
         """
         deadline = time.monotonic() + timeout
         while not done():
@@ -110,6 +117,8 @@ class Boot:
             deadline += self._stall.look(now)
             if now >= deadline:
                 return "timeout"
+            if self._writes.too_many(now):
+                return "writes"
             if not self._alive():
                 raise Interrupted
             if now >= self._checked + _ALIVE_INTERVAL:

@@ -60,6 +60,7 @@ class Running:
     and ``port``. ``patience`` is for how many seconds to wait for room, or on a bridge for a
     machine on which somebody else performs a task. ``park`` suspends machines that failed softly.
     ``look_in`` is how a person looks into the machine of an interactive task.
+    ``writes`` is what the machines of a task may write to their disks, in KiB, None for no limit.
     ``auxiliary_ram`` is what auxiliary machines of a task may have together, in KiB, None for
     what each has by itself.
     ``warm`` are the machines, by name or pattern, that tasks resume from a saved state
@@ -76,6 +77,7 @@ class Running:
     alive: t.Callable[[], bool] = lambda: True
     progress: t.Callable[[str], None] = lambda _line: None
     warm: t.Sequence[str] = ()
+    writes: int | None = None
     auxiliary_ram: int | None = None
     look_in: LookIn = dataclasses.field(default_factory=LookIn)
 

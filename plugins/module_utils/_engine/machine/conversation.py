@@ -70,7 +70,7 @@ class Waits:
 class SoftFailure:
     """A machine that did not do its part.
 
-    ``kind`` is one of `startup timeout`, `timeout`, `terminated abnormally`,
+    ``kind`` is one of `startup timeout`, `timeout`, `write limit`, `terminated abnormally`,
     `ended early`, `shutdown timeout` and `wrong versions`; ``message`` is for people.
     """
 
@@ -104,7 +104,8 @@ class Talk:
     disk, for inspection; without it ``hold`` is for how many seconds to keep it
     suspended in memory. ``resume`` makes a clone to resume instead of booting, or
     raises TemplateError; ``started`` is told how the machine came up. ``ram`` is what the machine
-    has, in KiB, and ``patience`` for how many seconds to wait for room for that. ``network`` is
+    has, in KiB, ``writes`` what it may write to its disks, None for no limit, and ``patience`` for
+    how many seconds to wait for room for that. ``network`` is
     one that is there already, else each attempt makes its own; ``companions`` are machines
     that are up in there and have to stay so. ``look_in`` is how a person may look in.
     """
@@ -127,6 +128,7 @@ class Talk:
     resume: t.Callable[[], Clone] | None = None
     started: t.Callable[[Start], None] = lambda _start: None
     ram: int = 0
+    writes: int | None = None
     patience: float = 0
     network: Attachment | None = None
     companions: t.Sequence[Boot] = ()
@@ -146,7 +148,9 @@ def converse(
     either way but the directory that ``talk.prepare`` made. Raises VmError,
     NetworkError, CommandError, TftpError, HostError, LockError, CompanionError and Interrupted.
     """
-    claim(host, lease, talk.ram, talk.patience, talk.alive, lambda: phases.begin("wait"))
+    claim(
+        host, lease, talk.ram, talk.patience, talk.alive, lambda: phases.begin("wait"), talk.writes
+    )
     reason = ""
     if talk.resume is not None:
         phases.begin("snapshot")
@@ -268,6 +272,7 @@ def _attempt(
         stack.callback(boot.close)
         boot.listen(talk.logs)
         boot.accompany(talk.companions)
+        boot.limit(talk.writes)
         if (door := stack.enter_context(looked_into(host, lease, vm, talk.look_in))) is not None:
             boot.watch(door)
         if clone is not None:
@@ -277,7 +282,7 @@ def _attempt(
             failure = _talk(boot, talk, phases, lambda: heard, attempt)
         except _Astray as error:
             failure = SoftFailure("mis-boot", str(error))
-        if failure is not None and failure.kind != "mis-boot":
+        if failure is not None and failure.kind not in ("mis-boot", "write limit"):
             _keep(host, boot, talk, phases, failure)
         phases.begin("down")
     return failure
@@ -370,6 +375,11 @@ def _talk(
     outcome = boot.serve(arrived, waits.total)
     if outcome == "timeout":
         return SoftFailure("timeout", f"{what} timeout: no result within {waits.total:g} s")
+    if outcome == "writes":
+        most = f"{(talk.writes or 0) >> 10} MiB"
+        return SoftFailure(
+            "write limit", f"{what} machine has written more than {most} to its disks (write-limit)"
+        )
     if outcome == "ended":
         return SoftFailure("ended early", f"{what} machine ended before it sent a result")
     failure = talk.judge()

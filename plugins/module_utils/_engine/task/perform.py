@@ -225,6 +225,7 @@ def perform(
             resume=place.clone if running.starts_warm(machine.name) else None,
             started=starts.append,
             ram=place.ram,
+            writes=running.writes,
             patience=running.patience,
             look_in=look_in,
         )
@@ -429,7 +430,7 @@ def _blame(
             ]
             return "task", cut(", ".join(failed)) or f"status {delivery.result.status}"
         return "none", ""
-    if failure.kind == "timeout":
+    if failure.kind in ("timeout", "write limit"):
         return "task", failure.message
     if failure.kind == "ended early" and look_in is not None:
         return "none", "the one who looked into the machine has ended it"

@@ -131,6 +131,38 @@ def test_who_is_not_wanted_any_more_leaves_the_line(host: Host, said: list[str])
     assert Room(host).objection(1) == ""
 
 
+def test_what_may_be_written_is_claimed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def shortage(folder: str, _reserve: int, claimed: int = 0) -> str:
+        asked.append((folder, claimed))
+        return "no room" if claimed > 3000 * MIB else ""
+
+    monkeypatch.setattr(_room, "shortage", shortage)
+    first, second = host.leases.take(what="task"), host.leases.take(what="task")
+    claim(host, first, 1, 0, lambda: True, writes=9000 * MIB)
+    with pytest.raises(NoRoom, match="no room; wait longer"):
+        claim(host, second, 1, 0, lambda: True, writes=1)
+    first.end()
+    claim(host, second, 1, 0, lambda: True, writes=2000 * MIB)
+    assert Room(host).objection(1, writes=1000 * MIB) == ""
+    assert Room(host).objection(1, writes=1001 * MIB) == "no room"
+    # Those without a limit write what is there.
+    assert Room(host).objection(1) == ""
+    assert {folder for folder, _claimed in asked} == {host.machines, host.tftp, host.state}
+
+
+@pytest.mark.parametrize("name", ["machines", "tftp", "state"])
+def test_nothing_begins_on_a_disk_that_is_full(
+    host: Host, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    full = getattr(host, name)
+    monkeypatch.setattr(_room, "shortage", lambda folder, *_: "full" if folder == full else "")
+    assert Room(host).disk_objection() == "full"
+    with pytest.raises(NoRoom, match="within 0 s: full; wait longer"):
+        enter(host, 1)
+
+
 @dataclasses.dataclass
 class Machine:
     """The files that tell how much memory there is."""

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import Interrupted
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import boot as _boot
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import writes as _writes
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.boot import (
     Boot,
     CompanionError,
@@ -42,6 +43,12 @@ class Guest:
         self.exit_status: int | None = None
         self.heard = 0
         self.monitored = True
+        self.bytes = 0
+        self.asked = 0
+
+    def written(self) -> int:
+        self.asked += 1
+        return self.bytes
 
     def fileno(self) -> int:
         return self.end.fileno()
@@ -133,6 +140,32 @@ def test_a_machine_that_ends_is_heard_to_its_last_word(site: Site) -> None:
     assert site.boot.last_words() == "line 9999"
     assert (site.root / "console.log").read_bytes().count(b"\n") == 10_000
     assert site.lines == ["bye"]
+
+
+def test_a_machine_that_writes_too_much(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_writes, "_INTERVAL", 0.0)
+    assert site.serve(lambda: None) == "done"
+    assert site.guest.asked == 0
+    site.boot.limit(2)
+    site.guest.bytes = 2048
+    assert site.serve(lambda: None) == "done"
+    assert site.guest.asked == 1
+    site.guest.bytes = 2049
+    assert site.serve(lambda: None) == "writes"
+
+
+def test_what_companions_write_counts(site: Site) -> None:
+    site.guest.bytes = 1024
+    other = types.SimpleNamespace(written=lambda: 1025)
+    both = [t.cast("t.Any", each) for each in (site.guest, other)]
+    writes = _writes.Writes(2, both)
+    assert writes.too_many(5.0)
+    # QEMU is not asked each time something is served.
+    site.guest.bytes = 0
+    assert not writes.too_many(6.9)
+    assert site.guest.asked == 1
+    assert not writes.too_many(7.0)
+    assert site.guest.asked == 2
 
 
 def test_what_arrives_as_the_machine_ends_has_arrived(site: Site) -> None:

@@ -457,6 +457,21 @@ class Vm:
         self.resume()
         self._note_events()
 
+    def written(self) -> int:
+        """Return how many bytes the guest has written to its disks; 0 of one that has ended.
+
+        Raises VmError.
+        """
+        try:
+            devices = self._monitored().execute("query-blockstats")
+            return sum(int(each["stats"]["wr_bytes"]) for each in devices)
+        except QmpError as error:
+            if self.wait(timeout=1):
+                return 0
+            raise VmError(f"cannot watch machine {self.hardware.name}: {error}") from error
+        except (TypeError, KeyError, ValueError) as error:
+            raise VmError(f"QEMU tells nothing of the disks of {self.hardware.name}") from error
+
     def force_down(self) -> None:
         """End the machine at once, as if by pulling its plug."""
         if self.running():

@@ -16,6 +16,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.prio
     Busy,
     Priority,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.room import Room
 
 URL = "http://127.0.0.1:9/?build-task"
 
@@ -171,6 +172,23 @@ def test_a_fault_of_the_host_is_no_controllers(
     before = len(jobs.attempts)
     office.work(60, desk)
     assert len(jobs.attempts) > before
+    assert office.lines[-1] == "info: asking: working again"
+
+
+def test_a_disk_that_fills_up_is_told_of_once(
+    office: t.Any, desk: t.Any, jobs: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = ["less than 1024 MiB are free in /m"]
+    monkeypatch.setattr(Room, "disk_objection", lambda _room: "".join(full))
+    office.work(3600, desk)
+    assert not jobs.attempts
+    assert office.errors == [
+        "error: nobody is asked for tasks until that is mended: less than 1024 MiB are free in /m"
+    ]
+    full.clear()
+    jobs.at_once = Answer()
+    office.work(60, desk)
+    assert jobs.attempts
     assert office.lines[-1] == "info: asking: working again"
 
 

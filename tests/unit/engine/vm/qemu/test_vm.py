@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -43,12 +44,13 @@ class Monitor:
         self.commands: list[str] = []
         self.error: Exception | None = None
         self.come: list[t.Any] = []
+        self.answer: t.Any = {}
 
     def execute(self, command: str, **_arguments: t.Any) -> t.Any:
         self.commands.append(command)
         if self.error is not None:
             raise self.error
-        return {}
+        return self.answer
 
     def listen(self) -> bool:
         if self.error is not None:
@@ -121,6 +123,21 @@ def test_a_machine_under_control(
     os.kill(site.vm.pid, signal.SIGKILL)
     control(site.vm)
     assert site.vm.exit_status == -signal.SIGKILL
+
+
+def test_what_a_machine_has_written(site: Site) -> None:
+    site.start()
+    site.monitor.answer = [{"stats": {"wr_bytes": 5}}, {"stats": {"wr_bytes": 7}}]
+    assert site.vm.written() == 12
+    for odd in (None, {}, [None], [{"stats": {}}], [{"stats": {"wr_bytes": "much"}}]):
+        site.monitor.answer = odd
+        with contextlib.suppress(VmError):
+            assert site.vm.written() == 0
+    site.monitor.error = QmpError("no answer")
+    with pytest.raises(VmError, match="cannot watch machine m1-t: no answer"):
+        site.vm.written()
+    os.kill(site.vm.pid, signal.SIGKILL)
+    assert site.vm.written() == 0
 
 
 def test_a_machine_that_was_not_started(site: Site) -> None:
