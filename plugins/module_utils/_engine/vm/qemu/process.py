@@ -48,6 +48,10 @@ SHELL_PORT = "bbot.shell"
 _EMULATED_CPU = "max,la57=off,pku=off,smap=off,smep=off,umip=off"
 
 
+# MiB for the code that an emulator has translated, without which it takes a GiB.
+_TRANSLATIONS = 256
+
+
 class VmError(EngineError):
     """A machine that cannot be started or controlled; the text says which and why."""
 
@@ -128,7 +132,8 @@ class Ram:
 
 
 def _ram_object(hardware: Hardware, ram: Ram | None) -> str:
-    size = f"id=ram,size={hardware.ram // 1024}M"
+    # Pages that the kernel shares between machines tell one what another has.
+    size = f"id=ram,size={hardware.ram // 1024}M,merge=off,dump=off"
     if ram is None:
         return f"memory-backend-ram,{size}"
     share = "on" if ram.shared else "off"
@@ -156,13 +161,15 @@ def qemu_arguments(
     own = {"-machine", "-M"} & set(devices)
     arguments += ["-machine", backend if own else f"pc,{backend}"]
     arguments += ["-object", _ram_object(hardware, ram)]
-    arguments += ["-accel", "kvm" if accelerator.hardware else "tcg,thread=multi"]
+    emulated = f"tcg,thread=multi,tb-size={_TRANSLATIONS}"
+    arguments += ["-accel", "kvm" if accelerator.hardware else emulated]
     if "-cpu" not in devices:
         arguments += ["-cpu", "host" if accelerator.hardware else _EMULATED_CPU]
     cpu = hardware.cpu
     arguments += ["-smp", f"{cpu},sockets=1,cores={cpu},threads=1"]
     arguments += ["-m", f"{hardware.ram // 1024}M", "-boot", "c", "-no-reboot"]
-    arguments += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny"]
+    refused = ("obsolete", "elevateprivileges", "spawn", "resourcecontrol")
+    arguments += ["-sandbox", ",".join(["on", *(f"{each}=deny" for each in refused)])]
     arguments += ["-object", "rng-random,id=rng0,filename=/dev/urandom"]
     arguments += ["-device", "virtio-rng-pci,rng=rng0", "-device", "vmgenid,guid=auto"]
     password = ",password=on" if hardware.password else ""

@@ -73,7 +73,9 @@ def test_what_every_machine_has() -> None:
     assert value(words, "-m") == "256M"
     assert value(words, "-smp") == "4,sockets=1,cores=4,threads=1"
     assert value(words, "-vnc") == "unix:/run/x/vnc"
-    assert value(words, "-sandbox").startswith("on,")
+    assert value(words, "-sandbox") == (
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+    )
     assert value(words, "-machine") == "pc,memory-backend=ram"
     assert {"-nodefaults", "-no-user-config", "-no-reboot"} <= set(words)
     for name, fd in CHANNELS.items():
@@ -83,7 +85,8 @@ def test_what_every_machine_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accelerator", "accel", "cpu"), [(KVM, "kvm", "host"), (TCG, "tcg,thread=multi", "max")]
+    ("accelerator", "accel", "cpu"),
+    [(KVM, "kvm", "host"), (TCG, "tcg,thread=multi,tb-size=256", "max")],
 )
 def test_the_accelerator_decides_the_cpu(accelerator: Accelerator, accel: str, cpu: str) -> None:
     words = arguments(accelerator=accelerator)
@@ -102,14 +105,14 @@ def test_a_machine_type_of_its_own(option: str) -> None:
 @pytest.mark.parametrize(
     ("ram", "told"),
     [
-        (None, "memory-backend-ram,id=ram,size=256M"),
+        (None, "memory-backend-ram,id=ram,size=256M,merge=off,dump=off"),
         (
             Ram(11, shared=True),
-            "memory-backend-file,id=ram,size=256M,mem-path=/proc/self/fd/11,share=on",
+            "memory-backend-file,id=ram,size=256M,merge=off,dump=off,mem-path=/proc/self/fd/11,share=on",
         ),
         (
             Ram(11, shared=False),
-            "memory-backend-file,id=ram,size=256M,mem-path=/proc/self/fd/11,share=off",
+            "memory-backend-file,id=ram,size=256M,merge=off,dump=off,mem-path=/proc/self/fd/11,share=off",
         ),
     ],
 )
