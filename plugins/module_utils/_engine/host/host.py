@@ -59,8 +59,13 @@ class Host:
         leases = Leases(os.path.join(self.state, "leases"), self.report)
         object.__setattr__(self, "leases", leases)
 
-    def account(self) -> pwd.struct_passwd:
-        """The account QEMU runs as; HostError if there is none of that name."""
+    def account(self, place: int | None = None) -> pwd.struct_passwd:
+        """The account QEMU runs as; HostError if there is none of that name.
+
+        At a `place`, counted from 0, it is that of the user with the place's number from 1 on
+        behind its name, `bbot-1` for example, where there is such a user in the same group. So a
+        guest that has broken out of its QEMU has nothing of the others.
+        """
         if not self.user:
             return pwd.getpwuid(os.geteuid())
         try:
@@ -72,6 +77,11 @@ class Host:
             ) from error
         if os.geteuid() not in (0, account.pw_uid):
             raise HostError(f"cannot run machines as user {self.user}: only root can; use become")
+        if place is not None and os.geteuid() == 0:
+            with contextlib.suppress(KeyError):
+                own = pwd.getpwnam(f"{self.user}-{place + 1}")
+                if own.pw_gid == account.pw_gid and own.pw_uid != 0:
+                    return own
         return account
 
     def lock(

@@ -14,6 +14,7 @@ Claims and places in line are in the leases, so they end with their owners.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import sys
@@ -85,6 +86,7 @@ class Room:
         self._claimed = sum(record.get("ram") or 0 for record in records)
         self._machines = sum(bool(record.get("ram")) for record in records)
         self._waiting = [record["line"] for record in records if record.get("line")]
+        self._places = {record.get("place") for record in records}
         self._memory = memory()
         self._host = host
         self._writes = sum(record.get("writes") or 0 for record in records)
@@ -92,6 +94,10 @@ class Room:
     def left(self) -> int:
         """How much memory nobody has claimed, in KiB."""
         return max(0, self._memory - self._claimed)
+
+    def free_place(self) -> int:
+        """Return the lowest number that no machine has: by it QEMU's user is chosen."""
+        return next(each for each in itertools.count() if each not in self._places)
 
     def disk_objection(self) -> str:
         """Return of which disk there is too little for anything; empty if there is enough."""
@@ -149,9 +155,11 @@ def claim(
     try:
         while True:
             with host.lock("room", "look for room for a machine", 30):
-                objection = Room(host, lease.id).objection(ram, since, writes or 0)
+                room = Room(host, lease.id)
+                objection = room.objection(ram, since, writes or 0)
                 if not objection:
-                    lease.note(ram=ram + OVERHEAD, writes=writes, line=None, waits=None)
+                    facts = {"ram": ram + OVERHEAD, "writes": writes, "place": room.free_place()}
+                    lease.note(**facts, line=None, waits=None)
                     return
                 if not told:
                     lease.note(line=since)

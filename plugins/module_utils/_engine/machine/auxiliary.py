@@ -183,7 +183,8 @@ def company(
 
 def _leased(host: Host, own: Lease, companion: Companion) -> t.ContextManager[Lease]:
     machine = companion.machine.name
-    return leased(host, what="auxiliary", machine=machine, task=own.record.get("task"))
+    facts = {each: own.record.get(each) for each in ("task", "place")}
+    return leased(host, what="auxiliary", machine=machine, **facts)
 
 
 def _have_ready(

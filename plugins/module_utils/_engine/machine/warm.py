@@ -153,9 +153,10 @@ def _write_ram(host: Host, memory: int, place: str) -> str:
             if piece.count(0) != len(piece):
                 os.pwrite(file.fileno(), piece, start)
         if os.geteuid() == 0:
-            account = host.account()
-            os.fchown(file.fileno(), account.pw_uid, account.pw_gid)
-        os.fchmod(file.fileno(), 0o600)
+            # QEMU opens it anew by its descriptor, to write as well, whatever its place: by their
+            # group. Nobody else comes to where it is.
+            os.fchown(file.fileno(), 0, host.account().pw_gid)
+        os.fchmod(file.fileno(), 0o660)
         os.fsync(file.fileno())
     return path
 

@@ -80,6 +80,14 @@ def test_a_claim_is_made_once(host: Host) -> None:
     assert lease.record["ram"] == 1100 * MIB
 
 
+def test_each_has_the_lowest_place_that_is_free(host: Host) -> None:
+    first, second = enter(host, 1), enter(host, 1)
+    assert [each.record["place"] for each in (first, second)] == [0, 1]
+    first.end()
+    third, fourth = enter(host, 1), enter(host, 1)
+    assert [each.record["place"] for each in (third, fourth)] == [0, 2]
+
+
 def test_the_dead_have_nothing(host: Host) -> None:
     enter(host, 2000).abandon()
     waiting = host.leases.take(what="task")

@@ -198,7 +198,7 @@ def test_a_template_is_there_when_all_of_it_is(site: Site, guest: Guest) -> None
     assert content.strip(b"\0") == b"used"
     # A guest that has written nothing there takes no disk.
     assert ram.stat().st_blocks * 512 < len(content)
-    assert ram.stat().st_mode & 0o777 == 0o600
+    assert ram.stat().st_mode & 0o777 == 0o660
     assert ram.parent.stat().st_mode & 0o777 == 0o700
     facts = json.loads((site.place / ".m1-t.warm" / "warm.json").read_text())
     assert (facts["reason"], facts["peer"]) == ("", ["10.0.0.7", 1234])

@@ -259,7 +259,7 @@ class Vm:
         """
         if state is not None:
             self._check(state, ram)
-        account = self._host.account()
+        account = self._host.account(self._lease.record.get("place"))
         hardware, host = _as_it_lies(self.hardware), self._host
         program = qemu_program()
         self._lease.note(runtime=self._runtime)
