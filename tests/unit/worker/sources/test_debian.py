@@ -9,6 +9,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import lzma
 import os
 import random
 import shutil
@@ -76,6 +77,18 @@ def test_by_tftp(fetch: Fetch, package: dict[str, bytes], signed: bool) -> None:
     tree = fetch(f"tftp:{DSC}", files={**files, DSC: dsc(files, signed=signed)})
     assert (tree / "main.c").read_text() == "int y;\n"
     assert (tree / "debian/rules").read_bytes() == RULES
+
+
+@pytest.mark.parametrize("name", ["hello_1.orig.tar.gz.asc", "hello_1.orig.tar.xz.asc"])
+def test_signatures_beside_the_archives(fetch: Fetch, package: dict[str, bytes], name: str) -> None:
+    signature = b"-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n"
+    files = {each: data for each, data in package.items() if each != DSC}
+    if ".xz" in name:
+        data = files.pop("hello_1.orig.tar.gz")
+        files["hello_1.orig.tar.xz"] = lzma.compress(gzip.decompress(data))
+    files[name] = signature
+    tree = fetch(f"tftp:{DSC}", files={**files, DSC: dsc(files)})
+    assert (tree / "main.c").read_text() == "int y;\n"
 
 
 def test_by_http(fetch: Fetch, package: dict[str, bytes], tmp_path: Path) -> None:

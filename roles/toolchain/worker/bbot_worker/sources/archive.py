@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # What a Ruby gem has at its top; there may be signatures beside them.
 _GEM = {b"data.tar.gz", b"metadata.gz"}
 _GEM_TOO = re.compile(rb"checksums\.yaml\.gz|[a-z.]+\.gz\.sig")
+# Not so a signature of one, which Debian's source packages may have beside it.
+_TAR = re.compile(r"\.tar\.[a-z0-9]+\Z")
 # A compressed stream has the ends and headers of files in it, too.
 _OVERHEAD = 1 << 30
 
@@ -46,15 +48,15 @@ def unpack(path: str, directory: str, account: Account) -> str:
 def rehearse(path: str, directory: str, account: Account, taken: int) -> int:
     """Return how many bytes of *directory*'s disk the archive will take, without writing them.
 
-    What is not named as a tar archive, such as a compressed patch, is only read. *taken* is how
-    much others will take. Raises WorkerError as unpack() does.
+    What is not named as a tar archive, such as a compressed patch or a signature, is only read.
+    *taken* is how much others will take. Raises WorkerError as unpack() does.
     """
     place = Rehearsal(directory, account)
     place.bytes_left -= taken
     before = place.bytes_left
     try:
         with open(path, "rb", buffering=0) as file:
-            if ".tar." in os.path.basename(path):
+            if _TAR.search(path):
                 _unpack_tar(file, place)
                 return before - place.bytes_left
             with decompressed(file, account, before) as stream:
