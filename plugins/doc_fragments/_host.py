@@ -53,6 +53,7 @@ options:
       - What guests reach beside the agent. With V(none) it is nothing, and names are refused at once.
       - With V(nat) they reach the world by the host's address, but neither private networks nor each other. The host
         must be ready for that, as the role P(bbot.agent.host#role) makes it with its O(bbot.agent.host#role:main:host_egress).
+        Who is not root needs slirp4netns and nftables.
     type: str
     choices: [none, nat]
     default: none

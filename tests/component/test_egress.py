@@ -7,19 +7,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._engine.linux.netns import (
-    current_network,
-)
-from ansible_collections.bbot.agent.plugins.module_utils._engine.network import (
-    segment as _segment,
-)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.egress import Egress
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.segment import (
@@ -27,39 +20,11 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.network.segment
     Segment,
 )
 from helpers.build_host import run
-from helpers.frames import FrameGuest
-from helpers.links import ip
-from helpers.namespace import Namespace
 from helpers.site import network_script
 from helpers.waiting import until
+from helpers.world import FIRST, HOST, LAN, LAN_HOST, MAC, WORLD, World, beside, guest_in, reaches
 
-MAC, FIRST = "02:00:00:00:00:20", "172.30.254.2"
-# The host's addresses and the world's, in networks that are public, as far as we know, and private.
-HOST, WORLD = "203.0.113.1", "203.0.113.2"
-LAN_HOST, LAN = "10.77.0.1", "10.77.0.2"
 QUERY = bytes.fromhex("471101000001000000000000076578616d706c65036f72670000010001")
-
-
-class World:
-    """What is beyond the host: sockets that answer what they get, and note it."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, int, str]] = []
-        self.sockets: list[socket.socket] = []
-
-    def listen(self, address: str, port: int) -> None:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        sock.bind((address, port))
-        self.sockets.append(sock)
-
-    def pump(self) -> None:
-        for sock in self.sockets:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    data, peer = sock.recvfrom(2000)
-                    self.heard.append((*sock.getsockname(), peer[0]))
-                    sock.sendto(data, peer)
 
 
 @pytest.fixture
@@ -67,30 +32,9 @@ def world(tmp_path: Path) -> t.Iterator[World]:
     """A host that lets guests out, which this process is on, and the world beside it."""
     script = tmp_path / "network"
     script.write_text(network_script(tmp_path, "bregress", "172.29.254.1", "nat"))
-    made = World()
-    with contextlib.closing(Namespace()) as host, contextlib.closing(Namespace()) as beyond:
-        with beyond.entered():
-            held = current_network()
-        with host.entered():
-            subprocess.run(["sh", str(script), "up"], check=True)
-            ip("link", "add", "out0", "type", "veth", "peer", "name", "in0")
-            ip("address", "add", f"{HOST}/24", "dev", "out0")
-            ip("address", "add", f"{LAN_HOST}/24", "dev", "out0")
-            move = ["ip", "link", "set", "in0", "netns", f"/proc/self/fd/{held}"]
-            subprocess.run(move, pass_fds=[held], check=True)
-            ip("link", "set", "out0", "up")
-            made.listen(HOST, 7001)
-            with beyond.entered():
-                ip("address", "add", f"{WORLD}/24", "dev", "in0")
-                ip("address", "add", f"{LAN}/24", "dev", "in0")
-                ip("link", "set", "in0", "up")
-                for address, port in ((WORLD, 7000), (WORLD, 53), (LAN, 7000)):
-                    made.listen(address, port)
-            yield made
-            until(lambda: links() == [], "the links of segments are gone", 10)
-        os.close(held)
-        for sock in made.sockets:
-            sock.close()
+    with beside(lambda: subprocess.run(["sh", str(script), "up"], check=True)) as made:
+        yield made
+        until(lambda: links() == [], "the links of segments are gone", 10)
 
 
 def links() -> list[str]:
@@ -102,23 +46,11 @@ def let_out(**options: t.Any) -> contextlib.closing[Segment]:
     return contextlib.closing(Segment(MAC, "a test", run, egress))
 
 
-def reaches(segment: Segment, world: World, address: str, port: int) -> bool:
-    guest = FrameGuest(segment.tap, MAC, FIRST, _segment._BRIDGE_MAC)
-    for _dummy in range(5):
-        guest.send_udp((address, port), 4000, b"hello")
-        for _other in range(4):
-            world.pump()
-            got = guest.receive(4000, 0.05)
-            if got is not None and got.source == (address, port):
-                return True
-    return False
-
-
 def test_the_world_but_not_the_neighbours(world: World) -> None:
     with let_out() as segment, let_out() as other:
         assert links() == ["bbv0", "bbv1"]
         for each in (segment, other):
-            assert FrameGuest(each.tap, MAC, FIRST, _segment._BRIDGE_MAC).discover() == FIRST
+            assert guest_in(each).discover() == FIRST
             assert reaches(each, world, WORLD, 7000)
         # By the host's address.
         assert {source for _address, _port, source in world.heard} == {HOST}
@@ -137,7 +69,7 @@ def test_the_world_but_not_the_neighbours(world: World) -> None:
 
 def test_names_are_looked_up_by_dnsmasq_only(world: World) -> None:
     with let_out() as segment:
-        guest = FrameGuest(segment.tap, MAC, FIRST, _segment._BRIDGE_MAC)
+        guest = guest_in(segment)
         assert guest.discover() == FIRST
         guest.send_udp((str(GATEWAY.ip), 53), 5000, QUERY)
 

@@ -249,8 +249,8 @@ class BuildHost:
         return processes(f"unix:{self.runtime}/".encode())
 
     def helpers(self) -> list[int]:
-        """The processes that tell this host's guests their addresses."""
-        return processes(f"dnsmasq of {self.runtime}/".encode())
+        """The processes that tell this host's guests their addresses, and that let them out."""
+        return processes(f" of {self.runtime}/".encode())
 
     def assert_clean(self) -> None:
         """Fail with a list of what is left over, if anything is."""

@@ -112,14 +112,24 @@ class User:
 
 
 @contextlib.contextmanager
+def tun_for_all() -> t.Iterator[None]:
+    """Let everybody have taps for a time, as udev does."""
+    mode = _TUN.stat().st_mode & 0o777
+    _TUN.chmod(0o666)
+    try:
+        yield
+    finally:
+        _TUN.chmod(mode)
+
+
+@contextlib.contextmanager
 def ordinary_user(name: str) -> t.Iterator[User]:
     """A new account with a clone, gone afterwards with all that it has and runs."""
-    mode = _TUN.stat().st_mode & 0o777
     subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
     user = User(name)
+    undo = contextlib.ExitStack()
     try:
-        # As udev has it.
-        _TUN.chmod(0o666)
+        undo.enter_context(tun_for_all())
         user.home.chmod(0o700)
         user.runtime.mkdir(mode=0o700, parents=True)
         os.chown(user.runtime, user.uid, user.gid)
@@ -128,7 +138,7 @@ def ordinary_user(name: str) -> t.Iterator[User]:
         user.own(user.clone)
         yield user
     finally:
-        _TUN.chmod(mode)
+        undo.close()
         for line in user.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(line.split()[0]), signal.SIGKILL)

@@ -42,8 +42,8 @@ def refused(output: str) -> str:
 
 def test_what_takes_root_is_refused_before_anything_is_changed(user: User) -> None:
     there = user.files(user.home)
-    output = user.play("provision", "-e", "host_egress=nat", "--tags", "host", fails=True)
-    assert "host_egress: nat takes root on localhost" in refused(output)
+    output = user.play("provision", "-e", "host_bridge=br7", "--tags", "host", fails=True)
+    assert "host_bridge: br7 takes root on localhost" in refused(output)
     output = user.play("provision", "-e", "bbot_scope=none", fails=True)
     assert "bbot_scope is system or user, not none." in refused(output)
     assert user.files(user.home) - there <= user.files(user.clone)

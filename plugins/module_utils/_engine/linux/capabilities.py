@@ -4,7 +4,7 @@
 
 # This file is private to this collection and may change at any time.
 
-"""Capabilities (capabilities(7)) that a process keeps when it becomes another user."""
+"""Capabilities (capabilities(7)) that a process keeps when it becomes another user or program."""
 
 from __future__ import annotations
 
@@ -41,6 +41,22 @@ def become(account: pwd.struct_passwd, kept: t.Collection[int] = ()) -> None:
         _check(_libc.capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)))
         for each in kept:
             _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, each, 0, 0))
+
+
+def hand_down(kept: t.Collection[int]) -> None:
+    """Let the programs that this process starts have the capabilities `kept`, which it has itself.
+
+    That of root is so anyway. Raises OSError.
+    """
+    header = struct.pack("=Ii", _VERSION, 0)
+    state = ctypes.create_string_buffer(24)
+    _check(_libc.capget(header, state))
+    # Effective, permitted and inheritable ones, of each the lower and then the upper half.
+    sets = list(struct.unpack("=6I", state.raw))
+    sets[2] |= sum(1 << each for each in kept)
+    _check(_libc.capset(header, struct.pack("=6I", *sets)))
+    for each in kept:
+        _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, each, 0, 0))
 
 
 def _check(result: int) -> None:

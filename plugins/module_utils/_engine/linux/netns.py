@@ -66,13 +66,21 @@ def enter_network(namespace: int) -> None:
     Who is not root comes into the user namespace that owns it, too, and has no other thread.
     """
     if os.geteuid() != 0:
-        owner = fcntl.ioctl(namespace, _NS_GET_USERNS)
+        owner = owner_of(namespace)
         try:
             if not os.path.samestat(os.fstat(owner), os.stat("/proc/thread-self/ns/user")):
                 _check(_libc.setns(owner, _CLONE_NEWUSER))
         finally:
             os.close(owner)
     _check(_libc.setns(namespace, _CLONE_NEWNET))
+
+
+def owner_of(namespace: int) -> int:
+    """Return a new descriptor of the user namespace that owns the one of a descriptor.
+
+    Raises OSError.
+    """
+    return fcntl.ioctl(namespace, _NS_GET_USERNS)
 
 
 def current_network() -> int:

@@ -7,7 +7,8 @@
 """The way out of a segment, for guests that have one: by the host's address, behind rules.
 
 A pair of links leads from the segment to the host, which forwards what comes by it. The rules in
-the segment are the guest's, and go with it; those of the host (role `host`) are for all.
+the segment are the guest's, and go with it; those of the host (role `host`) are for all. Who is
+not root has slirp4netns instead of links, and no rules but those in the segment.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from __future__ import annotations
 import dataclasses
 import errno
 import ipaddress
+import os
 import socket
 import typing as t
 
+from ..linux.capabilities import NET_ADMIN, hand_down
 from ..linux.netns import current_network, enter_network
 from ..linux.process import CommandError, Runner, check, find_program
 from ..linux.rtnetlink import Rtnetlink
+from ..linux.tap import make_tap
 from .bridge import NetworkError
+from .slirp import NETWORK, ROUTER, find_slirp, own_addresses
 
 # What is not the world: the host's neighbours, the metadata of clouds, and the like.
 REFUSED = (
@@ -32,7 +37,7 @@ REFUSED = (
 TABLE = "bbot_egress"
 # The links' ends on the host and in the segment. Each pair has two addresses of this network, by
 # the number in its name.
-_LINK, _INNER = "bbv", "up0"
+_LINK, INNER = "bbv", "up0"
 _LINKS = ipaddress.IPv4Network("198.19.0.0/16")
 _MOST = 1 << 15
 
@@ -54,11 +59,12 @@ def check_address(text: str) -> str:
 class Egress:
     """Guests' way out: not to the networks `refused`; names are looked up at `resolvers`.
 
-    Without `resolvers` at those of the host.
+    Without `resolvers` at those of the host. It is `forwarded` by the host, or by slirp4netns.
     """
 
     refused: t.Sequence[str] = REFUSED
     resolvers: t.Sequence[str] = ()
+    forwarded: bool = dataclasses.field(default_factory=lambda: os.geteuid() == 0)
 
     @classmethod
     def chosen(
@@ -69,6 +75,13 @@ class Egress:
 
     def check(self, run: Runner) -> Egress:
         """Return this with its resolvers. Raises NetworkError if the host is not ready for it."""
+        if not self.forwarded:
+            find_slirp()
+            _nft()
+            # It would connect to the host as a program of the host's.
+            refused = [*self.refused, *(each for each in own_addresses() if _is_public(each, self))]
+            resolvers = self.resolvers or _resolvers()
+            return dataclasses.replace(self, refused=refused, resolvers=resolvers)
         with open(_FORWARDING, encoding="ascii") as file:
             forwarding = file.read().strip() == "1"
         nft = _nft()
@@ -79,6 +92,12 @@ class Egress:
                 "restart bbot-firewall"
             )
         return dataclasses.replace(self, resolvers=self.resolvers or _resolvers())
+
+
+def _is_public(address: str, egress: Egress) -> bool:
+    """Whether it is in none of the networks that are refused, of which sets have each once."""
+    networks = map(ipaddress.IPv4Network, egress.refused)
+    return not any(ipaddress.IPv4Address(address) in each for each in networks)
 
 
 def _nft() -> str:
@@ -131,19 +150,19 @@ table inet bbot_segment {{
   }}
   chain input {{
     type filter hook input priority filter; policy accept;
-    iifname != "{_INNER}" accept
+    iifname != "{INNER}" accept
     ct state established,related accept
     drop
   }}
   chain output {{
     type filter hook output priority filter; policy accept;
-    oifname != "{_INNER}" accept
+    oifname != "{INNER}" accept
     ip daddr {{ {resolvers} }} meta l4proto {{ tcp, udp }} th dport 53 accept
     drop
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    oifname "{_INNER}" masquerade
+    oifname "{INNER}" masquerade
   }}
 }}
 """
@@ -161,11 +180,19 @@ class WayOut:
 
     def open(self, bridge: str) -> None:
         """Lead the guests on `bridge` of this segment out. Raises NetworkError and OSError."""
+        if not self._egress.forwarded:
+            # The program is nobody special in the user namespace, unless we say so.
+            hand_down([NET_ADMIN])
         try:
             # Before there is a way.
             check(self._run, [_nft(), "-f", "-"], data=rules(self._egress, bridge))
         except CommandError as error:
             raise NetworkError(f"cannot make the rules of the guest's network: {error}") from error
+        if not self._egress.forwarded:
+            # It goes with its namespace; slirp4netns finds it there.
+            os.close(make_tap(INNER, persistent=True))
+            self._lead(bridge, NETWORK, ROUTER)
+            return
         here = current_network()
         number = _add_link(self._links, here)
         first = int(_LINKS.network_address) + 2 * number
@@ -176,20 +203,26 @@ class WayOut:
         self._links.add_address(index, theirs)
         self._links.bring_up(index)
         enter_network(here)
+        self._lead(bridge, ours, theirs.ip)
+
+    def _lead(
+        self, bridge: str, ours: ipaddress.IPv4Interface, router: ipaddress.IPv4Address
+    ) -> None:
+        """Have this segment forward what comes from `bridge` to the `router`."""
         with Rtnetlink() as inside:
-            for name in (bridge, _INNER):
+            for name in (bridge, INNER):
                 inside.set_router(socket.if_nametoindex(name), forwarding=True)
-            index = socket.if_nametoindex(_INNER)
+            index = socket.if_nametoindex(INNER)
             inside.add_address(index, ours)
             inside.bring_up(index)
-            inside.add_default_route(theirs.ip)
+            inside.add_default_route(router)
 
 
 def _add_link(outside: Rtnetlink, namespace: int) -> int:
     """Make the pair of links with the lowest number that is free, and return that."""
     for number in range(_MOST):
         try:
-            outside.add_veth(f"{_LINK}{number}", _INNER, namespace)
+            outside.add_veth(f"{_LINK}{number}", INNER, namespace)
         except OSError as error:
             if error.errno != errno.EEXIST:
                 raise

@@ -29,7 +29,8 @@ from ..tftp.server import Server
 from ..tftp.sharing import bind_for_each
 from .bridge import NetworkError
 from .dnsmasq import Dnsmasq
-from .egress import Egress, WayOut
+from .egress import INNER, Egress, WayOut
+from .slirp import Slirp
 
 # Where workers ask for TFTP, unless they are told otherwise (bbot-worker(1)).
 SERVER, PORT = "196.254.111.222", 69
@@ -116,19 +117,29 @@ def guest_address(number: int) -> ipaddress.IPv4Address:
 class Seat:
     """The place of one guest in a segment, which has to outlast it; see Attachment."""
 
-    def __init__(self, namespace: int, tap: int, sock: socket.socket, dnsmasq: Dnsmasq) -> None:
+    def __init__(
+        self,
+        namespace: int,
+        tap: int,
+        sock: socket.socket,
+        dnsmasq: Dnsmasq,
+        router: Slirp | None = None,
+    ) -> None:
         self.namespace = namespace
         self.tap = tap
         self.dnsmasq = dnsmasq
         self.socket = sock
+        self.router = router
 
     def serve(self, **options: t.Any) -> Server:
         """Return the server of this guest, whom alone it hears."""
         return Server(SERVER, PORT, bound=self.socket.dup(), **options)
 
     def check(self) -> None:
-        """Raise NetworkError if nobody tells the guest its address any more."""
+        """Raise NetworkError if nobody tells the guest its address, or lets it out, any more."""
         self.dnsmasq.check()
+        if self.router is not None:
+            self.router.check()
 
     def close(self) -> None:
         """Leave the place, which stays for another attempt."""
@@ -163,10 +174,14 @@ class SharedSegment:
             title = f"dnsmasq of {owner}"
             hosts = {mac: guest_address(number) for number, mac in enumerate(macs)}
             resolvers = egress.resolvers if egress else ()
+            router = None
+            if egress is not None and not egress.forwarded:
+                router = Slirp(namespace, INNER, f"slirp4netns of {owner}")
+                undo.callback(router.close)
             dnsmasq = Dnsmasq(namespace, title, BRIDGE, GATEWAY, hosts, resolvers)
             undo.callback(dnsmasq.close)
             self.seats = [
-                Seat(namespace, tap, server, dnsmasq)
+                Seat(namespace, tap, server, dnsmasq, router)
                 for tap, server in zip(taps, servers, strict=True)
             ]
             self._undo = undo.pop_all()
@@ -187,7 +202,7 @@ class Segment(Seat):
     def __init__(self, mac: str, owner: str, run: Runner, egress: Egress | None = None) -> None:
         self._segment = SharedSegment([mac], owner, run, egress)
         (seat,) = self._segment.seats
-        super().__init__(seat.namespace, seat.tap, seat.socket, seat.dnsmasq)
+        super().__init__(seat.namespace, seat.tap, seat.socket, seat.dnsmasq, seat.router)
 
     def close(self) -> None:
         """Let go of it, which is the end of it; harmless a second time."""
