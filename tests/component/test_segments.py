@@ -107,8 +107,42 @@ def test_eight_warm_tasks_on_one_machine(ready: BuildHost) -> None:
     assert all("resume" in (entry.phases or {}) for entry in entries(ready))
 
 
+def refuse(family: str, *hooks: str, last: str = "") -> str:
+    """A table of this family that lets nothing through at ``hooks``, but what is ``last`` said."""
+    chains = "".join(
+        f"chain {hook} {{ type filter hook {hook} priority filter; policy "
+        f"{'accept' if last else 'drop'};\n{last}\n}}\n"
+        for hook in hooks
+    )
+    return f"table {family} bbot_test {{\n{chains}}}\n"
+
+
+# What programs that rule over a host's network set up, as far as it can harm a guest.
+RULES = {
+    # It lets forwarded packets through for its own bridges only.
+    "docker": refuse("ip", "forward")
+    + "table ip nat { chain out { type nat hook postrouting priority srcnat;\n"
+    "ip saddr 172.16.0.0/12 masquerade\n}\n}\n",
+    "firewalld": refuse(
+        "inet",
+        "input",
+        "forward",
+        last="ct state established accept\nreject with icmpx admin-prohibited",
+    ),
+    "everything": "".join(
+        (
+            refuse("ip", "prerouting", "input", "forward", "output", "postrouting"),
+            refuse("ip6", "prerouting", "input", "forward", "output", "postrouting"),
+            refuse("arp", "input", "output"),
+            refuse("bridge", "prerouting", "input", "forward", "output", "postrouting"),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("rules", RULES)
 def test_what_others_do_to_the_hosts_network_ends_no_task(
-    host: BuildHost, bootstrapped: Machine
+    host: BuildHost, bootstrapped: Machine, rules: str
 ) -> None:
     host.install_scripted(bootstrapped, ECHO)
     lost: list[list[str]] = []
@@ -117,8 +151,7 @@ def test_what_others_do_to_the_hosts_network_ends_no_task(
         host.lines.append(line)
         if line in ("phase first request", "phase work"):
             subprocess.run(["nft", "flush", "ruleset"], check=True)
-            rule = "table inet t { chain c { type filter hook forward priority 0; policy drop; }; }"
-            subprocess.run(["nft", rule], check=True)
+            subprocess.run(["nft", "-f", "-"], input=RULES[rules].encode(), check=True)
             names = [name for _dummy, name in socket.if_nameindex() if name in ("br1", "bb0")]
             for name in names:
                 ip("link", "delete", name)
