@@ -212,7 +212,7 @@ install_packages \
   pkg-config procps python3-pip python3-pytest python3-pytest-cov python3-setuptools python3-venv python3-wheel \
   python3-yaml qemu-system-x86 rake \
   rpm rpmlint ruby ruby-minitest scons seabios shellcheck slirp4netns systemd-container tftp-hpa tftpd-hpa uidmap util-linux \
-  xz-utils zstd
+  xfsprogs xz-utils zstd
 # Node.js from elsewhere brings npm.
 command -v npm > /dev/null || install_packages nodejs npm
 # Some 250 MB to download, for tests that are run by -m long only.

@@ -20,6 +20,8 @@ from helpers import guest
 from helpers.agents import RunningAgent, entries, journal
 from helpers.build_host import BuildHost, make_task
 from helpers.controller import Controller, reset, status
+from helpers.site import Site
+from helpers.stores import mounted
 from helpers.waiting import until
 
 # A worker that lets us catch it at each point: it takes its time before and after its work.
@@ -34,8 +36,27 @@ WORKER = (
 
 @pytest.fixture
 def worked(host: BuildHost, bootstrapped: Machine) -> BuildHost:
+    """A build host with that worker."""
     host.install_scripted(bootstrapped, WORKER)
     return host
+
+
+@pytest.fixture(
+    params=["btrfs", *(pytest.param(each, marks=pytest.mark.long) for each in ("ext4", "xfs"))]
+)
+def stored(
+    request: pytest.FixtureRequest, site: Site, worked: BuildHost, bootstrapped: Machine
+) -> t.Iterator[BuildHost]:
+    """The same on each kind of store."""
+    if request.param == "btrfs":
+        yield worked
+        return
+    with mounted(site, request.param) as place:
+        other = BuildHost(site, "auto", place)
+        other.install_copy(bootstrapped)
+        other.script("tiny", WORKER)
+        yield other
+        other.assert_clean()
 
 
 class Moment:
@@ -86,7 +107,7 @@ POINTS: list[tuple[str, Status | None]] = [
 
 
 @pytest.mark.parametrize(("point", "expected"), POINTS)
-def test_killed(worked: BuildHost, point: str, expected: Status | None) -> None:
+def test_killed(stored: BuildHost, point: str, expected: Status | None) -> None:
     with Controller() as controller:
         moments = {
             "asked": ("task", False),
@@ -96,7 +117,7 @@ def test_killed(worked: BuildHost, point: str, expected: Status | None) -> None:
         }
         moment = Moment(controller, *moments[point]) if point in moments else None
         controller.tasks += [make_task()]
-        agent = RunningAgent(worked, controller)
+        agent = RunningAgent(stored, controller)
         with agent:
             if moment is not None:
                 moment.wait()
@@ -106,17 +127,17 @@ def test_killed(worked: BuildHost, point: str, expected: Status | None) -> None:
         if moment is not None:
             moment.go_on()
         before = len(controller.arrivals)
-        until(lambda: not worked.qemus(), "the machine has died with its agent", 5)
-        if point == "answered" and not entries(worked):
+        until(lambda: not stored.qemus(), "the machine has died with its agent", 5)
+        if point == "answered" and not entries(stored):
             # It knows nothing of the task: what the controller gave is lost to it.
             controller.given.clear()
-        with RunningAgent(worked, controller) as agent:
+        with RunningAgent(stored, controller) as agent:
             agent.says("cleared away the dead agent of process")
-            if expected is not None or entries(worked):
+            if expected is not None or entries(stored):
                 until(lambda: bool(controller.arrivals), "a result has arrived", 180)
-            until(lambda: not journal(worked).queue(), "nothing waits to be delivered")
+            until(lambda: not journal(stored).queue(), "nothing waits to be delivered")
             # Whatever was left is gone as soon as it works again.
-            until(lambda: not worked.leftovers_of_others(), "nothing is left", 10)
+            until(lambda: not stored.leftovers_of_others(), "nothing is left", 10)
             if not controller.arrivals:
                 controller.tasks += [make_task()]
                 until(lambda: bool(controller.arrivals), "the next task was performed", 60)

@@ -29,7 +29,7 @@ from helpers.stores import mounted
 # Kinds of storage, and what they are on; a directory on btrfs shares the blocks of files.
 STORES = (
     *(("btrfs", "btrfs"), ("auto", "btrfs"), ("directory", "btrfs")),
-    *(("directory", "ext4"), ("auto", "ext4"), ("directory", "tmpfs")),
+    *(("directory", "ext4"), ("auto", "ext4"), ("directory", "xfs"), ("directory", "tmpfs")),
 )
 # Those that are none of the others.
 OWN = [(kind, place) for kind, place in STORES if kind != "auto"]
@@ -41,7 +41,9 @@ READER = 65534
 def places(site: Site) -> t.Iterator[dict[str, Path]]:
     """File systems by their kinds."""
     with contextlib.ExitStack() as stack:
-        others = {kind: stack.enter_context(mounted(site, kind)) for kind in ("ext4", "tmpfs")}
+        others = {
+            kind: stack.enter_context(mounted(site, kind)) for kind in ("ext4", "xfs", "tmpfs")
+        }
         yield {"btrfs": site.btrfs, **others}
 
 

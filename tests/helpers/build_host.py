@@ -169,11 +169,30 @@ class BuildHost:
 
     def install_scripted(self, source: Machine, script: str, name: str = "tiny") -> Path:
         """Like install_bootstrapped, with ``script`` in place of the worker."""
-        path = self.install_bootstrapped(source, name)
+        self.install_bootstrapped(source, name)
+        return self.script(name, script)
+
+    def script(self, name: str, script: str) -> Path:
+        """Have the bootstrapped machine ``name`` run ``script`` in place of its worker."""
+        path = self.volume / name / f"{name}-default"
         self.storage.set_read_only(str(path), False)
         guest.replace_worker(path / "disk.img", script)
         self.storage.set_read_only(str(path), True)
         return path
+
+    def install_copy(self, source: Machine) -> None:
+        """Install ``source`` of another host with another store, revision and bootstrapped."""
+        if source.revision is None:
+            raise AssertionError(f"machine {source.name} has no revision")
+        places = {source.revision: "1.1", source.bootstrapped_path: "default"}
+        (self.volume / source.name).mkdir()
+        for place, last in places.items():
+            path = self.volume / source.name / f"{source.name}-{last}"
+            self.storage.create(str(path))
+            command = ["cp", "--sparse=always", "--reflink=auto", "-r", f"{place}/.", str(path)]
+            subprocess.run(command, check=True)
+            self.storage.set_read_only(str(path), True)
+        self.link(source.name, 1)
 
     def machine(self, name: str = "tiny", toolchain: str = "default") -> Machine:
         return look(self.engine(), "default", name, self.toolchain(toolchain))

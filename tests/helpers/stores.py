@@ -13,19 +13,22 @@ from pathlib import Path
 
 from .site import Site, end_tenants
 
+# Those in a file, with options for the program that makes them.
+_MAKERS = {"ext4": ("-E", "lazy_itable_init=1"), "xfs": ("-m", "reflink=1")}
+
 
 @contextlib.contextmanager
 def mounted(site: Site, kind: str) -> t.Iterator[Path]:
-    """An empty `kind` of file system, ext4 or tmpfs, for the length of a with statement."""
+    """An empty `kind` of file system, ext4, xfs or tmpfs, for the length of a with statement."""
     name = site.next_name()
     place = site.root / f"{kind}-{name}"
     place.mkdir()
     command = ["mount", "-t", kind, "-o", "mode=0755,size=1g", kind]
-    if kind == "ext4":
+    if kind in _MAKERS:
         file = site.root / f"{kind}-{name}.img"
         with file.open("wb") as image:
             image.truncate(4 << 30)
-        subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=1", str(file)], check=True)
+        subprocess.run([f"mkfs.{kind}", "-q", *_MAKERS[kind], str(file)], check=True)
         command = ["mount", "-o", "loop,noatime", str(file)]
     subprocess.run([*command, str(place)], check=True)
     try:
