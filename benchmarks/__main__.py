@@ -24,10 +24,10 @@ from . import agent, idle, starts, tftp, throughput
 from .figures import Figure, table
 from .machines import make_host
 
-PARTS = ("starts", "tftp", "idle", "throughput", "agent")
+PARTS = ("starts", "tftp", "idle", "throughput", "together", "agent")
 # What needs no machine, and what needs some.
 QUICK = ("tftp", "idle")
-MACHINES = frozenset(("starts", "throughput", "agent"))
+MACHINES = frozenset(("starts", "throughput", "together", "agent"))
 
 
 def circumstances() -> dict[str, t.Any]:
@@ -68,6 +68,8 @@ def measure(figures: list[Figure], parts: t.Collection[str], runs: int, *, quick
                 figures += starts.measure(host, runs)
             if "throughput" in parts:
                 figures += throughput.measure(host, runs)
+            if "together" in parts:
+                figures += throughput.measure_together(host, runs)
             if "agent" in parts:
                 figures += agent.measure_busy(host)
         if "agent" in parts:

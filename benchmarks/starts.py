@@ -13,6 +13,9 @@ import typing as t
 from pathlib import Path
 from unittest import mock
 
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.bridge_port import (
+    usual_port,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import (
     conversation as _conversation,
 )
@@ -58,7 +61,7 @@ class ByHand:
         kind, append = (words[words.index(option) + 1] for option in ("-machine", "-append"))
         if manifest.mac is None:
             raise AssertionError("a bootstrapped machine has a MAC address")
-        port = _conversation.usual_port(manifest.mac)
+        port = usual_port(manifest.mac)
         place = [SCRIPT, machine.bootstrapped_path, folder, BRIDGE, ADDRESS, port, RAM >> 10]
         done = subprocess.run(
             [*map(str, place), manifest.mac, kind, append],

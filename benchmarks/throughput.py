@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""B7: short tasks, from a controller on loopback through the whole agent and back."""
+"""B7, B9: short tasks, from a controller on loopback through the whole agent and back."""
 
 from __future__ import annotations
 
+import resource
 import time
 import typing as t
 
@@ -34,13 +35,25 @@ def make_short_task(machine: str, number: int = 0) -> Task:
 
 
 class ThroughAgent:
-    """So many tasks, given to a fresh agent with the machines of ``names``."""
+    """So many tasks, given to a fresh agent with the machines of ``names``.
 
-    def __init__(self, host: BuildHost, tasks: int, names: t.Sequence[str], *, warm: bool) -> None:
+    As many at once as there are machines, or as ``at_once`` says.
+    """
+
+    def __init__(
+        self,
+        host: BuildHost,
+        tasks: int,
+        names: t.Sequence[str],
+        *,
+        warm: bool,
+        at_once: int | None = None,
+    ) -> None:
         self._host = host
         self._tasks = tasks
         self._names = names
         self._warm = ["*"] if warm else []
+        self._at_once = at_once or len(names)
 
     def __call__(self) -> dict[str, float]:
         marks: list[float] = []
@@ -49,20 +62,26 @@ class ThroughAgent:
             if (kind == "task" and done and not marks) or (kind == "result" and done):
                 marks.append(time.monotonic())
 
+        spent = _spent()
         with Controller() as controller:
             controller.told = told
             for number in range(self._tasks):
                 name = self._names[number % len(self._names)]
                 controller.tasks.append(make_short_task(name, number))
-            with RunningAgent(
-                self._host, controller, instance_max=len(self._names), warm=self._warm
-            ):
+            with RunningAgent(self._host, controller, instance_max=self._at_once, warm=self._warm):
                 until(lambda: len(controller.arrivals) == self._tasks, "all results are there")
                 end = marks[-1]
             failed = [a.text for a in controller.arrivals if a.result.status is not Status.SUCCESS]
         if failed:
             raise AssertionError(f"tasks have failed: {failed}")
-        return {"rate": 60 * self._tasks / (end - marks[0])}
+        seconds = end - marks[0]
+        return {"rate": 60 * self._tasks / seconds, "wall": seconds, "cpu": _spent() - spent}
+
+
+def _spent() -> float:
+    """CPU seconds of all processes that have ended and were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class AllByHand:
@@ -88,6 +107,7 @@ def measure(host: BuildHost, runs: int, tasks: int = 3) -> list[Figure]:
         "cold, 2 at once": ThroughAgent(host, tasks, two, warm=False),
         "warm, 1 at once": ThroughAgent(host, 3 * tasks, one, warm=True),
         "warm, 2 at once": ThroughAgent(host, 3 * tasks, two, warm=True),
+        "warm, 4 at once on one machine": ThroughAgent(host, 3 * tasks, one, warm=True, at_once=4),
     }
     values = interleave(runs, steps)
     hand = values["by hand"]["rate"]
@@ -98,3 +118,26 @@ def measure(host: BuildHost, runs: int, tasks: int = 3) -> list[Figure]:
         for name in steps
         if name != "by hand"
     ]  # fmt: skip
+
+
+# How many tasks are performed at the same time on one machine.
+TOGETHER = (1, 2, 4, 8)
+
+
+def measure_together(host: BuildHost, runs: int) -> list[Figure]:
+    """What so many tasks at once take on the machine tiny of ``host``, booted for each."""
+    steps: dict[str, t.Callable[[], dict[str, float]]] = {"by hand": AllByHand(host, 1)}
+    for count in TOGETHER:
+        steps[str(count)] = ThroughAgent(host, count, ["tiny"], warm=False, at_once=count)
+    values = interleave(runs, steps)
+    script = "a shell script, one after another"
+    figures = []
+    for count in TOGETHER:
+        hand = [60 * count / rate for rate in values["by hand"]["rate"]]
+        ours = values[str(count)]
+        name = f"{count} {'tasks' if count > 1 else 'task'} at once"
+        figures += [
+            Figure("B9", name, "s", "times", script, "through the agent", hand, ours["wall"]),
+            Figure("B9", f"{name}, CPU", "s", "alone", "", "all processes", [], ours["cpu"]),
+        ]
+    return figures
