@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The benchmarks that need no machine still run; how fast is not judged here."""
+"""The benchmarks still run; how fast is not judged here."""
 
 from __future__ import annotations
 
@@ -20,21 +20,32 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.figures import Figure, interleave, table
 
 
-def test_the_quick_ones_run() -> None:
+def ran(*arguments: str, timeout: float) -> list[str]:
+    """The rows of the table of benchmarks that were run with these arguments."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--quick", "--runs", "1"],
+        [sys.executable, "-m", "benchmarks", "--runs", "1", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=timeout,
     )
     assert done.returncode == 0, done.stderr
-    rows = [line for line in done.stdout.splitlines() if line.startswith("| B")]
+    return [line for line in done.stdout.splitlines() if line.startswith("| B")]
+
+
+def test_the_quick_ones_run() -> None:
+    rows = ran("--quick", timeout=120)
     assert {row.split()[1] for row in rows} == {"B4", "B4a", "B4b", "B5a", "B5b", "B6"}
     for row in rows:
         assert re.search(r"\| 1 \|.*\d \(.*\|.*\d \(.*\| [0-9.e+]+ \|", row), row
+
+
+@pytest.mark.long
+def test_those_with_machines_run() -> None:
+    rows = ran("starts", "throughput", "together", timeout=900)
+    assert {row.split()[1] for row in rows} == {"B1", "B2", "B3", "B7", "B9"}
 
 
 @pytest.mark.parametrize(
