@@ -88,6 +88,14 @@ class Room:
         """How much memory nobody has claimed, in KiB."""
         return max(0, self._memory - self._claimed)
 
+    def describe(self) -> dict[str, int]:
+        """How much memory is left, in KiB, how many machines run, and how many wait for some."""
+        return {
+            "left": self.left(),
+            "machines": self._machines,
+            "waiting": len(self._waiting),
+        }
+
     def objection(self, ram: int, since: float = math.inf) -> str:
         """Return why a machine with `ram` KiB could not be run; empty if it could.
 
