@@ -94,9 +94,13 @@ class PrivateFolder:
         self.folder = folder
         for name in ("project", "inventory", "env", "home", "requirements_collections"):
             (folder / name).mkdir(parents=True)
-        # What is text is YAML, as in a file.
-        text = inventory if isinstance(inventory, str) else json.dumps(inventory)
-        (folder / "inventory" / "hosts.yml").write_text(text)
+        # What is text is YAML, as in a file; else it is a program that prints it, as of AWX.
+        if isinstance(inventory, str):
+            (folder / "inventory" / "hosts.yml").write_text(inventory)
+        else:
+            script = folder / "inventory" / "hosts"
+            script.write_text(f"#! /usr/bin/env python3\nprint({json.dumps(inventory)!r})\n")
+            script.chmod(0o700)
         self._check_out()
         self._sync()
 

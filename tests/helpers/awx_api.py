@@ -292,10 +292,10 @@ class Awx:
 
         groups = {
             each["name"]: {
-                "hosts": {
-                    self.objects["hosts"][host]["name"]: None
+                "hosts": [
+                    self.objects["hosts"][host]["name"]
                     for host in self.links.get((each["id"], "hosts"), [])
-                },
+                ],
                 "vars": variables(each),
             }
             for each in self.objects.get("groups", {}).values()
@@ -306,7 +306,8 @@ class Awx:
             for each in self.objects.get("hosts", {}).values()
             if each["inventory"] == number
         }
-        return {"all": {"hosts": hosts, "children": groups}}
+        everybody = {"hosts": list(hosts), "children": list(groups)}
+        return {"all": everybody, **groups, "_meta": {"hostvars": hosts}}
 
 
 def _role(found: Object, role: str) -> int:

@@ -58,6 +58,7 @@ def test_what_is_not_given_any_more_stays(awx: Awx, tmp_path: Path) -> None:
         "bbot_awx_controllers": ALL,
         "bbot_awx_round": 10,
         "bbot_awx_forks": 20,
+        "bbot_awx_known_hosts": "b1 ssh-ed25519 AAAA",
     }
     configure(awx, tmp_path, **given)
     # What a person adds in the user interface.
@@ -75,7 +76,7 @@ def test_what_is_not_given_any_more_stays(awx: Awx, tmp_path: Path) -> None:
 
     assert configure(awx, tmp_path)[0] == 0
     assert state(awx) == before
-    wanted = {"bbot agent", "bbot hosts", "by hand"}
+    wanted = {"bbot agent", "bbot hosts", "bbot known hosts", "by hand"}
     assert awx.linked("job_templates", "bbot run task", "credentials") == wanted
 
     # One thing of what makes an object is given, or another value of it.
@@ -187,7 +188,7 @@ def test_a_workflow_from_a_bare_host_to_a_build(awx: Awx, tmp_path: Path) -> Non
         ({"bbot_awx_round": "often"}, "are whole numbers; 0 is for never"),
         (
             {"bbot_awx_inventory_path": "inventories/x", "bbot_awx_hosts": HOSTS},
-            "The hosts come from inventories/x: say them and their controllers",
+            "The hosts come from inventories/x: say them, their controllers",
         ),
         ({"bbot_awx_credentials": "nobody's"}, "AWX has none of these"),
     ],

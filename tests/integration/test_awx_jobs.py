@@ -89,6 +89,19 @@ def test_a_round_has_the_key_of_the_credential_and_the_controllers_of_the_host(
     assert job.files_with(secret) == []
 
 
+@pytest.mark.parametrize(
+    ("answer", "image"), [("as the hosts say", "tiny"), ("debian", "debian")], ids=["own", "asked"]
+)
+def test_the_image_is_the_hosts_own_unless_another_is_asked_for(
+    awx: Awx, tmp_path: Path, answer: str, image: str
+) -> None:
+    own = {**LOCAL, "machine_image_variant": "tiny", "bbot_toolchains": []}
+    configure(awx, tmp_path, bbot_awx_hosts={"b1": own})
+    launch = awx.launch("bbot provision", check=True, bbot_image_wanted=answer)
+    job = PrivateFolder(tmp_path / "private", launch.inventory).launch(launch, "9")
+    assert f"/images/{image} would be built as {image}-" in job.stdout
+
+
 def variables_of_hosts() -> set[str]:
     """What inventories say: the variables of roles, and those in our examples."""
     found = {"bbot_controllers", "bbot_machine_options", "bbot_machines", "bbot_toolchains"}

@@ -65,7 +65,7 @@ class Container:
         }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def container() -> t.Iterator[Container]:
     run(CONTAINER, "up", NAME, "bookworm", NUMBER)
     try:
@@ -74,12 +74,27 @@ def container() -> t.Iterator[Container]:
         run(CONTAINER, "down", NAME)
 
 
-def perform(launch: Launch) -> Job:
+def perform(launch: Launch, status: str = "successful") -> Job:
     # The path of ssh's socket may not be long, as one in the folder of this test would be.
     with tempfile.TemporaryDirectory(prefix="awx-") as folder:
         job = PrivateFolder(Path(folder) / "private", launch.inventory).launch(launch, "1")
-    assert job.status == "successful", job.stdout
+    assert job.status == status, job.stdout
     return job
+
+
+def test_another_host_than_the_known_one_is_refused(container: Container, tmp_path: Path) -> None:
+    lines = run("ssh-keyscan", "-t", "ed25519", ADDRESS)
+    other = run("ssh-keygen", "-y", "-f", container.key)
+    own = {**container.variables()}
+    del own["ansible_ssh_common_args"]
+    with Awx() as awx:
+        configure(awx, tmp_path, bbot_awx_hosts={"b1": own}, bbot_awx_known_hosts=lines)
+        job = perform(awx.launch("bbot machines"), "failed")
+        # It is no build host yet.
+        assert "no toolchain default in " in job.stdout
+        configure(awx, tmp_path, bbot_awx_known_hosts=f"{ADDRESS} {other}")
+        job = perform(awx.launch("bbot machines"), "failed")
+        assert "Host key verification failed" in job.stdout
 
 
 def test_an_agent_that_runs_goes_on_as_it_was(container: Container, tmp_path: Path) -> None:
