@@ -58,6 +58,8 @@ def test_what_is_not_given_any_more_stays(awx: Awx, tmp_path: Path) -> None:
         "bbot_awx_controllers": ALL,
         "bbot_awx_round": 10,
         "bbot_awx_forks": 20,
+        "bbot_awx_scm_branch": "stable",
+        "bbot_awx_image_pull": "missing",
         "bbot_awx_known_hosts": "b1 ssh-ed25519 AAAA",
     }
     configure(awx, tmp_path, **given)
