@@ -169,6 +169,7 @@ sanity()
 tests()
 {
   step "tests"
+  fetch_awx
   # Two at a time, each with a site of its own: guests are waited for most of the time.
   .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"
 }

@@ -12,7 +12,7 @@ short_description: List the machines of a build host
 version_added: "0.1.0"
 description:
   - Tells which machines there are, which are bootstrapped for a toolchain,
-    and which would be bootstrapped anew and why.
+    and which would be bootstrapped anew and why, and how much room there is to run them.
   - Reads only.
 author:
   - The bbot.agent founders (@bbot)
@@ -135,6 +135,23 @@ machines:
           description: Why the machine has to be booted all the same; empty if it can be resumed.
           type: str
           sample: ""
+room:
+  description: The memory of the host for machines, and who has it.
+  returned: success
+  type: dict
+  contains:
+    left:
+      description: How much of it no running machine has, in KiB. One machine runs in any case.
+      type: int
+      sample: 6291456
+    machines:
+      description: How many machines run.
+      type: int
+      sample: 2
+    waiting:
+      description: How many wait for memory.
+      type: int
+      sample: 0
 toolchain:
   description: The toolchain the machines were looked at for.
   returned: success
@@ -158,6 +175,7 @@ toolchain:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.room import Room
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.describe import (
     describe_machine,
     describe_toolchain,
@@ -186,6 +204,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         machines=[describe_machine(machine) for machine in machines],
+        room=Room(host).describe(),
         toolchain=describe_toolchain(toolchain),
     )
 

@@ -10,13 +10,23 @@ import argparse
 import dataclasses
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
 import typing as t
 from pathlib import Path
 
+from .awx_api import Awx, Launch, write_files
+from .plays import run_playbook
+
 ROOT = Path(__file__).parents[2]
+FOREIGN = ROOT / ".cache" / "foreign"
+GIVEN = {
+    "bbot_awx_scm_url": "https://git.example.org/bbot.agent.git",
+    "bbot_awx_image": "registry.example.org/bbot-agent-ee",
+}
 BIN = Path(sys.executable).parent
 Facts = t.Mapping[str, t.Any]
 
@@ -54,6 +64,29 @@ class Job:
         ]
 
 
+def fetched() -> bool:
+    """Whether the collection awx.awx is here."""
+    return (FOREIGN / "ansible_collections" / "awx" / "awx").is_dir()
+
+
+def configure(
+    awx: Awx, home: Path, *words: str, code: int = 0, **variables: t.Any
+) -> tuple[int, str]:
+    """Run awx_configure.yml; how much it has changed, and what it said."""
+    status, output = run_playbook(
+        home / "home",
+        *("-e", json.dumps({**GIVEN, **variables}), *words),
+        str(ROOT / "playbooks/awx_configure.yml"),
+        ANSIBLE_COLLECTIONS_PATH=f"{ROOT}/.cache/collections:{FOREIGN}",
+        CONTROLLER_HOST=awx.url,
+        CONTROLLER_OAUTH_TOKEN="token",
+    )
+    if status != code or "canary" in output:
+        raise AssertionError(output)
+    found = re.search(r"changed=(\d+)", output)
+    return int(found[1]) if found else 0, " ".join(output.split())
+
+
 class PrivateFolder:
     """A job's folder: the project as a sync leaves it, inventory, variables, environment."""
 
@@ -61,9 +94,13 @@ class PrivateFolder:
         self.folder = folder
         for name in ("project", "inventory", "env", "home", "requirements_collections"):
             (folder / name).mkdir(parents=True)
-        # What is text is YAML, as in a file.
-        text = inventory if isinstance(inventory, str) else json.dumps(inventory)
-        (folder / "inventory" / "hosts.yml").write_text(text)
+        # What is text is YAML, as in a file; else it is a program that prints it, as of AWX.
+        if isinstance(inventory, str):
+            (folder / "inventory" / "hosts.yml").write_text(inventory)
+        else:
+            script = folder / "inventory" / "hosts"
+            script.write_text(f"#! /usr/bin/env python3\nprint({json.dumps(inventory)!r})\n")
+            script.chmod(0o700)
         self._check_out()
         self._sync()
 
@@ -101,6 +138,12 @@ class PrivateFolder:
     def _environment(self) -> dict[str, str]:
         path = f"{BIN}:{os.environ['PATH']}"
         return {"PATH": path, "HOME": str(self.folder / "home"), "LC_ALL": "C.UTF-8"}
+
+    def launch(self, launch: Launch, ident: str) -> Job:
+        """Run a job that AWX has rendered."""
+        environment, words = write_files(launch, self.folder / "env")
+        (self.folder / "env" / "cmdline").write_text(shlex.join(words))
+        return self.run(launch.playbook, launch.variables, environment, ident)
 
     def run(self, playbook: str, variables: Facts, environment: Facts, ident: str) -> Job:
         """Run a playbook of the project; ``environment`` is what credentials inject."""

@@ -21,7 +21,10 @@ CANARY = "canary-that-nobody-may-see"
 
 def test_a_job_shows_progress_and_hands_its_result_on(ready: BuildHost, tmp_path: Path) -> None:
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    private = PrivateFolder(tmp_path / "private", {"build_hosts": {"hosts": {"builder": local}}})
+    private = PrivateFolder(
+        tmp_path / "private",
+        {"build_hosts": {"hosts": ["builder"]}, "_meta": {"hostvars": {"builder": local}}},
+    )
     key = tmp_path / "key"
     key.write_text(CANARY)
     source = sources.make_source(tmp_path / "hello")
@@ -52,7 +55,10 @@ def test_a_job_shows_progress_and_hands_its_result_on(ready: BuildHost, tmp_path
 
 def test_a_failed_task_is_a_failed_job_with_a_result(ready: BuildHost, tmp_path: Path) -> None:
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    private = PrivateFolder(tmp_path / "private", {"build_hosts": {"hosts": {"builder": local}}})
+    private = PrivateFolder(
+        tmp_path / "private",
+        {"build_hosts": {"hosts": ["builder"]}, "_meta": {"hostvars": {"builder": local}}},
+    )
     variables = {
         "bbot_hosts": "build_hosts",
         "bbot_machine_options": {**ready.options(), "retries": 0},

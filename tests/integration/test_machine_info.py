@@ -67,6 +67,8 @@ def test_machine_info(host: BuildHost, tmp_path: Path) -> None:
             "warm": None,
         },
     ]
+    assert (everything["room"]["machines"], everything["room"]["waiting"]) == (0, 0)
+    assert everything["room"]["left"] > 0
     assert one["machines"] == everything["machines"][1:]
     assert [refusal(result) for result in results[2:]] == [
         "no machine third on this host; there are: first, second",

@@ -11,6 +11,7 @@ import signal
 import typing as t
 from pathlib import Path
 
+import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers import guest, sources
@@ -69,6 +70,39 @@ def test_a_round(host: BuildHost, bootstrapped: Machine, tmp_path: Path) -> None
     (entry,) = entries(host)
     assert (entry.state, entry.culprit) == ("delivered", "none")
     assert "first request" in entry.phases
+
+
+@pytest.mark.parametrize("place", ["environment", "role"])
+def test_a_round_with_the_key_of_the_agents(host: BuildHost, tmp_path: Path, place: str) -> None:
+    """As AWX has it, in a file on the control node; or as the role agent has left it."""
+    key = AgentKey.make(tmp_path / "key")
+    environment = {"BBOT_AGENT_KEY_FILE": str(key.private)}
+    told: dict[str, t.Any] = {}
+    if place == "role":
+        # A credential without a key is an empty file.
+        (tmp_path / "none").touch()
+        environment = {"BBOT_AGENT_KEY_FILE": str(tmp_path / "none")}
+        (tmp_path / "key.pem").write_text(key.private.read_text())
+        (tmp_path / "key.pem").chmod(0o600)
+        told = {"bbot_options_file": str(tmp_path / "places")}
+    host.install("tiny")
+    host.ensure(fake=True)
+    with Controller(keys=[key]) as controller:
+        told |= {"bbot_controllers": controller.url, "bbot_machine_options": host.options()}
+        code, output = run_playbook(
+            tmp_path / "home",
+            *("-e", json.dumps(told), str(PLAYBOOKS / "run-agent.yml")),
+            **environment,
+        )
+        assert code == 0, output
+        assert (controller.rejected, len(controller.requests)) == ([], 1)
+        assert controller.requests[0].fingerprint == key.fingerprint()
+    # Nothing of it is left, neither here nor in what was printed.
+    secret = key.private.read_text().splitlines()[2]
+    assert secret not in output
+    files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert [path for path in files if secret in path.read_text(errors="replace")] == []
+    assert list(Path("/tmp").glob("bbot-key.*")) == []
 
 
 def test_modules_one_by_one(ready: BuildHost, tmp_path: Path) -> None:

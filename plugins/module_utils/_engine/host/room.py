@@ -105,6 +105,14 @@ class Room:
         found = (shortage(each, host.reserve) for each in (host.machines, host.tftp, host.state))
         return next(filter(None, found), "")
 
+    def describe(self) -> dict[str, int]:
+        """How much memory is left, in KiB, how many machines run, and how many wait for some."""
+        return {
+            "left": self.left(),
+            "machines": self._machines,
+            "waiting": len(self._waiting),
+        }
+
     def objection(self, ram: int, since: float = math.inf, writes: int = 0) -> str:
         """Return why a machine with `ram` KiB could not be run; empty if it could.
 

@@ -74,6 +74,15 @@ def test_what_fits_is_let_in_and_what_does_not_is_told_why(host: Host) -> None:
     second.end()
 
 
+def test_what_there_is(host: Host) -> None:
+    assert Room(host).describe() == {"left": 2048 * MIB, "machines": 0, "waiting": 0}
+    lease, queued = enter(host, 1000), host.leases.take(what="task")
+    queued.note(line=time.time())
+    assert Room(host).describe() == {"left": 948 * MIB, "machines": 1, "waiting": 1}
+    lease.end()
+    queued.end()
+
+
 def test_a_claim_is_made_once(host: Host) -> None:
     lease = enter(host, 1000)
     claim(host, lease, 5000 * MIB, 0, lambda: True)
