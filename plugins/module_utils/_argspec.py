@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import time
 import typing as t
 
 from ._engine.agent.duties import Duties
 from ._engine.agent.options import parse_settings
 from ._engine.agent.settings import Settings
+from ._engine.errors import Interrupted, sentence
 from ._engine.host.bounded_file import BoundedFile
 from ._engine.host.diagnostics import Diagnostics
 from ._engine.host.host import Host
@@ -61,6 +63,7 @@ VM: dict[str, dict[str, t.Any]] = {
     "progress_file": {"type": "path"},
     "lease_file": {"type": "path"},
     "lease_timeout": {"type": "int", "default": 120},
+    "scratch_dir": {"type": "path"},
 }
 
 CONTROLLER: dict[str, dict[str, t.Any]] = {
@@ -170,6 +173,18 @@ def make_alive(module: t.Any) -> t.Callable[[], bool]:
         return time.monotonic() - seen[1] < timeout
 
     return alive
+
+
+def fail(module: t.Any, error: BaseException) -> t.NoReturn:
+    """End the module by ``error``, told in a sentence.
+
+    Where nobody waits any more, nobody else removes the files of this run.
+    """
+    scratch = module.params.get("scratch_dir")
+    if isinstance(error, Interrupted) and scratch:
+        shutil.rmtree(scratch, ignore_errors=True)
+    module.fail_json(msg=sentence(error))
+    raise AssertionError("unreachable")
 
 
 def make_running(module: t.Any, host: Host, accelerator: Accelerator) -> Running:

@@ -160,7 +160,7 @@ def test_check_mode_performs_nothing(ready: BuildHost, tmp_path: Path) -> None:
             "repositry-url",
         ),
         (
-            {"task": {"name": "x", "version": "1", "repository_url": "x", "machine": "huge"}},
+            {"task": {"name": "xyz", "version": "1", "repository_url": "x", "machine": "huge"}},
             "no machine huge on this host; there are: tiny",
         ),
         ({"task": "words.yml"}, "words.yml is neither a task manifest nor a YAML mapping"),

@@ -17,6 +17,7 @@ from helpers.waiting import until
 
 # Where a user may leave something outside of the home.
 SHARED = ("/tmp", "/var/tmp", "/run", "/dev/shm")
+PROGRAM_AND_PLAY = (".venv/bin/ansible-playbook", "playbooks/machines.yml")
 TINY = ("-e", "machine_image_variant=tiny")
 
 
@@ -61,7 +62,9 @@ def test_from_a_clone_to_a_result_and_back(user: User) -> None:
     assert user.foreign_files() == []
     # From here on nothing that sudo or a setuid program could help with.
     assert changed(user.play("provision", *TINY, privileges=False)) == 0
-    assert "tiny " in user.play("machines", privileges=False)
+    # From any folder.
+    program, play = (str(user.clone / each) for each in PROGRAM_AND_PLAY)
+    assert "tiny" in user.run("env", "-C", "/", program, play, privileges=False)
 
     task = (".venv/bin/ansible-playbook", "playbooks/run-task.yml", "-e", f"source={source}")
     with user.start(*task, "-e", "artifacts=dist/*", privileges=False) as process:
