@@ -14,10 +14,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import signal
 import time
 import typing as t
 
 from ._engine.agent.duties import Duties
+from ._engine.agent.job import CancelToken
 from ._engine.agent.options import parse_settings
 from ._engine.agent.settings import Settings
 from ._engine.errors import Interrupted, sentence
@@ -76,6 +78,10 @@ CONTROLLER: dict[str, dict[str, t.Any]] = {
 
 # Tells the one who reads the progress file that no more will come.
 _END = "=== end"
+
+
+# A module is a process of its own, which has one outcome.
+_CANCELLED = CancelToken()
 
 
 class Progress:
@@ -154,16 +160,22 @@ def make_host(module: t.Any) -> Host:
 
 
 def make_alive(module: t.Any) -> t.Callable[[], bool]:
-    """Whether the outcome is still wanted, by the options for the lease file."""
+    """Whether the outcome is still wanted, by the options for the lease file.
+
+    SIGTERM says that it is not (bbot-agent cancel).
+    """
     path, timeout = module.params["lease_file"], module.params["lease_timeout"]
+    signal.signal(signal.SIGTERM, _CANCELLED.cancel)
     if path is None:
-        return lambda: True
+        return _CANCELLED
 
     seen: tuple[float, float] = (0.0, 0.0)
 
     def alive() -> bool:
         # The clock of the wall may jump: what counts is how long the stamp has stood still.
         nonlocal seen
+        if not _CANCELLED():
+            return False
         try:
             stamp = os.stat(path).st_mtime
         except FileNotFoundError:
@@ -181,6 +193,8 @@ def fail(module: t.Any, error: BaseException) -> t.NoReturn:
     Where nobody waits any more, nobody else removes the files of this run.
     """
     scratch = module.params.get("scratch_dir")
+    if isinstance(error, Interrupted) and not _CANCELLED():
+        module.fail_json(msg="it was cancelled: the machine was thrown away")
     if isinstance(error, Interrupted) and scratch:
         shutil.rmtree(scratch, ignore_errors=True)
     module.fail_json(msg=sentence(error))

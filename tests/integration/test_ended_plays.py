@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from helpers import sources
+from helpers.agents import places, run_command
 from helpers.build_host import BuildHost
 from helpers.plays import ROOT, playbook
 from helpers.ssh import ssh_inventory
@@ -135,3 +136,18 @@ def test_the_next_play_is_not_kept_waiting(ready: BuildHost, tmp_path: Path) -> 
         said, _nothing = process.communicate()
         assert process.returncode == 0, said
     assert "waiting for" not in said
+
+
+def test_a_task_of_a_play_is_cancelled(ready: BuildHost, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = [*variables(ready, tmp_path), str(ROOT / "playbooks/run-task.yml")]
+    with playbook(home, *command) as process:
+        assert process.stdout is not None
+        assert any("waiting for go" in line for line in process.stdout)
+        done = run_command(ready, "cancel", "hello", *places(ready))
+        assert done.returncode == 0, done.stderr
+        ready.assert_clean()
+        said = process.stdout.read()
+        assert process.wait() == 2
+    assert "it was cancelled: the machine was thrown away" in said
+    assert left(home) == []

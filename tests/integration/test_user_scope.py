@@ -53,7 +53,9 @@ def test_what_takes_root_is_refused_before_anything_is_changed(user: User) -> No
 def test_from_a_clone_to_a_result_and_back(user: User) -> None:
     source = user.home / "package"
     sources.make_source(source, sources.GATED + "mkdir -p dist; echo made > dist/made.txt\n")
-    user.own(source)
+    quick = sources.make_source(user.home / "quick")
+    for each in (source, quick):
+        user.own(each)
     outside, home = user.files(*SHARED), set(user.home.iterdir())
 
     assert changed(user.play("provision", *TINY)) > 0
@@ -87,6 +89,10 @@ def test_from_a_clone_to_a_result_and_back(user: User) -> None:
 
     command = str(user.home / ".local" / "bin" / "bbot-agent")
     assert "tiny" in user.run(command, "status", privileges=False)
+    told = user.run(command, "run", str(quick), "--results", "quick", privileges=False)
+    assert "quick 0.0.1 on tiny: success" in told
+    (results,) = (user.clone / "quick").iterdir()
+    assert "status: success\n" in (results / "result.manifest").read_text()
     assert changed(user.play("cleanup", privileges=False)) == 0
     assert "tiny" in user.play("bootstrap", privileges=False)
 
