@@ -119,7 +119,8 @@ class HostAction(ActionBase):
                 asked = time.monotonic()
                 status = self._ask(job, task_vars)
                 if status.get("finished", 0) or status.get("failed"):
-                    reader.read()
+                    if not ended:
+                        reader.read(wait=False)
                     return {key: value for key, value in status.items() if key not in _JOB_KEYS}
             time.sleep(_POLL)
 
@@ -204,11 +205,11 @@ class _Reader:
         self._seen = 0
         self._reached = time.monotonic()
 
-    def read(self) -> bool:
-        """Wait a moment for new lines and show them; whether the last one was among them."""
+    def read(self, *, wait: bool = True) -> bool:
+        """Show the new lines, for which to ``wait`` a moment; whether the last one is there."""
         # By lines, not bytes: a terminal on the way may change the ends of lines.
         command = (
-            f"touch -c {self._lease}; n=0; while [ $n -lt {_WAIT_TENTHS} ] "
+            f"touch -c {self._lease}; n=0; while [ $n -lt {_WAIT_TENTHS if wait else 0} ] "
             f'&& [ "$(wc -l < {self._progress})" -le {self._seen} ]; '
             "do sleep 0.1; n=$((n+1)); done; "
             f"tail -n +{self._seen + 1} {self._progress} | head -n {_LINES_PER_POLL}"

@@ -174,6 +174,18 @@ def test_several_machines_of_which_one_is_bad(
     assert len({each["results"] for each in told}) == 2
 
 
+def test_a_machine_is_bootstrapped_first(
+    host: BuildHost, bootstrapped: Machine, tmp_path: Path
+) -> None:
+    assert bootstrapped.revision is not None
+    host.install(source=Path(bootstrapped.revision))
+    sources.make_source(tmp_path / "hello")
+    done = run(host, tmp_path, "hello")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[tiny] bootstrapping machine tiny: not bootstrapped for toolchain" in done.stdout
+    assert host.machine().state == "current"
+
+
 def test_a_terminal_has_a_line_that_stays(ready: BuildHost, tmp_path: Path) -> None:
     sources.make_source(tmp_path / "hello", "[ $1 != update ] || sleep 2\n")
     ours, theirs = pty.openpty()
