@@ -21,7 +21,10 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.task.source imp
     remove_folder,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.summary import Summary
-from ansible_collections.bbot.agent.plugins.plugin_utils._follow import HostAction
+from ansible_collections.bbot.agent.plugins.plugin_utils._follow import (
+    HostAction,
+    ending_raised,
+)
 from ansible_collections.bbot.agent.plugins.plugin_utils._prepare import (
     OPTIONS,
     check_variables,
@@ -61,21 +64,23 @@ class ActionModule(HostAction):
             }
         )
         check_variables(self._loader, options["variables"])
-        facts = task_vars or {}
-        # Where Ansible clears away at the end of the play, however that ends.
-        folder = new_folder(C.DEFAULT_LOCAL_TMP)
-        try:
-            host = str(facts.get("inventory_hostname", "localhost"))
-            foreign = options["toolchain"] != "default"
-            prepared = prepare_task(options, folder, host, foreign=foreign)
-            if self._task.check_mode:
-                result.update(self._check(options, prepared, facts))
-            else:
-                with self.work_folder() as place:
-                    result.update(self._perform(options, prepared, place, facts))
-        finally:
-            remove_folder(folder)
+        with ending_raised():
+            folder = new_folder(C.DEFAULT_LOCAL_TMP)
+            try:
+                result.update(self._do(options, folder, task_vars or {}))
+            finally:
+                remove_folder(folder)
         return result
+
+    def _do(self, options: Result, folder: str, facts: Result) -> Result:
+        """Do it, or in check mode see that it could be done, with what is packed in ``folder``."""
+        host = str(facts.get("inventory_hostname", "localhost"))
+        foreign = options["toolchain"] != "default"
+        prepared = prepare_task(options, folder, host, foreign=foreign)
+        if self._task.check_mode:
+            return self._check(options, prepared, facts)
+        with self.work_folder() as place:
+            return self._perform(options, prepared, place, facts)
 
     def _arguments(self, options: Result, prepared: Prepared) -> Result:
         """The options of the module that performs the task, but for its files."""

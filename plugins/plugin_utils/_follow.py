@@ -63,24 +63,24 @@ class HostAction(ActionBase):
     def work_folder(self) -> t.Iterator[str]:
         """The path of a folder on the host, made for the length of a with statement.
 
-        A signal that ends the play takes it away, too. Raises AnsibleError if it cannot be made.
+        Within ending_raised() it goes with a play that is ended, too. Raises AnsibleError if it
+        cannot be made.
         """
         # Named here, so that it can be removed however far the host has got with it.
         place = f'"${{TMPDIR:-/tmp}}"/bbot-play.{secrets.token_hex(8)}'
-        with _signals_raised():
-            try:
-                made = self.shell(
-                    f'd={place} && mkdir -m 700 "$d" && : > "$d/lease" && : > "$d/progress" '
-                    '&& echo "$d"'
-                )
-                folder = made.strip().rpartition("\n")[2].strip()
-                if not folder.startswith("/"):
-                    raise AnsibleError("cannot make a temporary folder on the host")
-                yield folder
-            finally:
-                # Without its lease the module, should it still run, ends at once.
-                with contextlib.suppress(AnsibleConnectionFailure):
-                    self.shell(f"rm -rf {place}")
+        try:
+            made = self.shell(
+                f'd={place} && mkdir -m 700 "$d" && : > "$d/lease" && : > "$d/progress" '
+                '&& echo "$d"'
+            )
+            folder = made.strip().rpartition("\n")[2].strip()
+            if not folder.startswith("/"):
+                raise AnsibleError("cannot make a temporary folder on the host")
+            yield folder
+        finally:
+            # Without its lease the module, should it still run, ends at once.
+            with contextlib.suppress(AnsibleConnectionFailure):
+                self.shell(f"rm -rf {place}")
 
     def follow(
         self, module: str, args: t.Mapping[str, t.Any], folder: str, task_vars: dict[str, t.Any]
@@ -150,7 +150,7 @@ class HostAction(ActionBase):
 
 
 @contextlib.contextmanager
-def _signals_raised() -> t.Iterator[None]:
+def ending_raised() -> t.Iterator[None]:
     """Have the signals that end a play raise PlayEnded: Ansible's handler ends us on the spot.
 
     Once that was raised further ones are ignored, since Ansible sends another one right after the
@@ -189,7 +189,7 @@ class FollowedAction(HostAction):
             wrap = bool(self._task.async_val)
             result.update(self._execute_module(task_vars=task_vars, wrap_async=wrap))
             return result
-        with self.work_folder() as folder:
+        with ending_raised(), self.work_folder() as folder:
             result.update(self.follow(self._task.action, args, folder, task_vars or {}))
         return result
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import signal
@@ -40,6 +41,13 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
 
 
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """Kill it with its children, which are what has the connections."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for pid in (process.pid, *map(int, children)):
+        os.kill(pid, signal.SIGKILL)
+
+
 END = [interrupt, terminate, kill]
 
 
@@ -65,7 +73,14 @@ def end_while(
 def left(*places: Path) -> list[str]:
     """Files of plays below these places: packed sources, results, jobs, modules."""
     patterns = ("bbot-*", "ansible-tmp-*", "j[0-9]*.[0-9]*", "*.tar.gz")
-    return [str(path) for place in places for pattern in patterns for path in place.rglob(pattern)]
+    # Not by rglob(), which fails where a folder goes meanwhile.
+    return [
+        os.path.join(folder, name)
+        for place in places
+        for folder, folders, files in os.walk(place)
+        for name in (*folders, *files)
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    ]
 
 
 def variables(ready: BuildHost, tmp_path: Path, **more: t.Any) -> list[str]:
@@ -124,6 +139,41 @@ def test_the_same_on_another_host(
         assert time.monotonic() - began < _AT_ONCE
         until(lambda: ready.leftovers() == [], "a clean host")
         until(lambda: left(home, away) == [], f"no files of the play, such as {left(home, away)}")
+
+
+def test_a_control_node_that_is_gone_is_noticed(ready: BuildHost, tmp_path: Path) -> None:
+    """Nobody tells the host. What it has of the play goes all the same."""
+    away = tmp_path / "away"
+    with (
+        tempfile.TemporaryDirectory(prefix="ssh-") as sockets,
+        ssh_inventory(tmp_path, ansible_remote_tmp=str(away / "tmp")) as inventory,
+    ):
+        told = variables(
+            ready, tmp_path, bbot_hosts="builders", bbot_task_options={"lease_timeout": 5}
+        )
+        command = ["-i", str(inventory), *told, str(ROOT / "playbooks/run-task.yml")]
+        with playbook(tmp_path / "home", *command, ANSIBLE_SSH_CONTROL_PATH_DIR=sockets) as process:
+            end_while(process, "waiting for go", kill_all)
+        until(lambda: ready.qemus() == [], "the end of the guest", 30)
+        until(lambda: ready.leftovers() == [], "a clean host")
+        until(lambda: left(away) == [], f"no files of the play, such as {left(away)}")
+
+
+def test_a_source_that_is_being_packed_goes(ready: BuildHost, tmp_path: Path) -> None:
+    """Git, which is asked what there is, does not answer."""
+    home = tmp_path / "home"
+    command = [*variables(ready, tmp_path), str(ROOT / "playbooks/run-task.yml")]
+    slow = tmp_path / "bin"
+    slow.mkdir()
+    (slow / "git").write_text("#!/bin/sh\nexec sleep 1000\n")
+    (slow / "git").chmod(0o755)
+    (tmp_path / "hello" / ".git").mkdir()
+    with playbook(home, *command, PATH=f"{slow}:{os.environ['PATH']}") as process:
+        until(lambda: left(home), "it packs")
+        time.sleep(0.5)
+        process.terminate()
+        process.wait()
+    until(lambda: left(home) == [], f"no files of the play, such as {left(home)}")
 
 
 def test_the_next_play_is_not_kept_waiting(ready: BuildHost, tmp_path: Path) -> None:
