@@ -20,14 +20,14 @@ from pathlib import Path
 from helpers.images import tiny_image
 from helpers.site import Site, site
 
-from . import agent, idle, starts, tftp, throughput
+from . import agent, everyday, idle, starts, tftp, throughput
 from .figures import Figure, table
 from .machines import make_host
 
-PARTS = ("starts", "tftp", "idle", "throughput", "together", "agent")
+PARTS = ("starts", "tftp", "idle", "throughput", "together", "agent", "everyday")
 # What needs no machine, and what needs some.
 QUICK = ("tftp", "idle")
-MACHINES = frozenset(("starts", "throughput", "together", "agent"))
+MACHINES = frozenset(("starts", "throughput", "together", "agent", "everyday"))
 
 
 def circumstances() -> dict[str, t.Any]:
@@ -72,6 +72,8 @@ def measure(figures: list[Figure], parts: t.Collection[str], runs: int, *, quick
                 figures += throughput.measure_together(host, runs)
             if "agent" in parts:
                 figures += agent.measure_busy(host)
+            if "everyday" in parts:
+                figures += everyday.measure(host, runs)
         if "agent" in parts:
             figures += agent.measure_idle(place, 60)
 
@@ -109,7 +111,7 @@ def main() -> int:
         measure(figures, parts, arguments.runs, quick=arguments.quick)
     finally:
         # What has been measured until something failed is there all the same.
-        figures.sort(key=lambda figure: figure.id)
+        figures.sort(key=lambda figure: (len(figure.id.rstrip("ab")), figure.id))
         print(render(figures, around), end="")
         if arguments.output is not None:
             save(figures, around, arguments.output)

@@ -17,7 +17,7 @@ import typing as t
 
 # What is better about the product: it takes less time than the baseline by a factor (`times`),
 # it is quicker by a factor (`rate`), or it takes a part of the baseline's time (`share`).
-# `alone` has no baseline.
+# `alone` is compared with nothing: its goal is not to be exceeded.
 Kind = t.Literal["times", "rate", "share", "alone"]
 
 Values = t.Sequence[float]
@@ -29,8 +29,8 @@ _libc = ctypes.CDLL(None)
 class Figure:
     """One figure. ``baseline`` and ``product`` have one value of ``unit`` for each run.
 
-    ``goal`` is what the ratio is to reach, or for a share not to exceed; None if nothing is
-    demanded. ``theirs`` and ``ours`` say what was measured.
+    ``goal`` is what the ratio is to reach, or for a share not to exceed, or what the product is
+    not to exceed alone; None if nothing is demanded. ``theirs`` and ``ours`` say what was measured.
     """
 
     id: str
@@ -54,9 +54,11 @@ class Figure:
     @property
     def reached(self) -> bool | None:
         """Whether the goal is reached; None without one."""
-        ratio = self.ratio
-        if self.goal is None or ratio is None:
+        if self.goal is None:
             return None
+        if self.kind == "alone":
+            return statistics.median(self.product) <= self.goal
+        ratio = self.ratio or 0.0
         return ratio <= self.goal if self.kind == "share" else ratio >= self.goal
 
     def describe(self) -> dict[str, t.Any]:
@@ -123,7 +125,7 @@ def verdict(figure: Figure) -> str:
     """The goal, and whether it was reached."""
     if figure.goal is None:
         return ""
-    sign = "≤" if figure.kind == "share" else "≥"
+    sign = "≤" if figure.kind in ("share", "alone") else "≥"
     return f"{sign} {figure.goal:g}{'' if figure.reached else ' MISSED'}"
 
 

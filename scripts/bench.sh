@@ -13,8 +13,8 @@ export LC_ALL=C.UTF-8
 export TMPDIR=${TMPDIR:-/var/tmp}
 
 install_packages \
-  btrfs-progs busybox-static cpio curl dnsmasq-base dpkg-dev e2fsprogs iproute2 kmod mmdebstrap mount nftables procps \
-  python3-venv qemu-system-x86 seabios tftpd-hpa util-linux
+  btrfs-progs busybox-static cpio curl dnsmasq-base dpkg-dev e2fsprogs iproute2 kmod mmdebstrap mount nftables openssh-client \
+  openssh-server procps python3-venv qemu-system-x86 seabios tftpd-hpa util-linux
 scripts/setup.sh dev
 stamp=.venv/installed-bench
 if ! cmp -s "$stamp" benchmarks/requirements.txt; then

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the Python environment .venv/ (with "dev": also what the tests need) and
 # the link .cache/collections/ansible_collections/bbot/agent, by which Ansible
-# finds this checkout under its collection name wherever it lies.
+# finds this checkout under its collection name wherever it lies, and the link
+# playbooks/collections, by which it does so from any folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +22,7 @@ fi
 
 mkdir -p .cache/collections/ansible_collections/bbot
 ln -sfn ../../../.. .cache/collections/ansible_collections/bbot/agent
+ln -sfn ../.cache/collections playbooks/collections
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 # pip is slow even when there is nothing to do: the stamp holds what was installed.

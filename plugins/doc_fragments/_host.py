@@ -142,4 +142,10 @@ options:
     description: How many seconds O(lease_file) may be old.
     type: int
     default: 120
+  scratch_dir:
+    description:
+      - A folder on the build host that is removed with all that is in it if the module ends because nobody waits for
+        it any more (O(lease_file)).
+      - Set by the action plugin of this module, to the folder of its own files.
+    type: path
 """

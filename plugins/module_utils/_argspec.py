@@ -13,12 +13,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
+import signal
 import time
 import typing as t
 
 from ._engine.agent.duties import Duties
+from ._engine.agent.job import CancelToken
 from ._engine.agent.options import parse_settings
 from ._engine.agent.settings import Settings
+from ._engine.errors import Interrupted, sentence
 from ._engine.host.bounded_file import BoundedFile
 from ._engine.host.diagnostics import Diagnostics
 from ._engine.host.host import Host
@@ -62,6 +66,7 @@ VM: dict[str, dict[str, t.Any]] = {
     "progress_file": {"type": "path"},
     "lease_file": {"type": "path"},
     "lease_timeout": {"type": "int", "default": 120},
+    "scratch_dir": {"type": "path"},
 }
 
 CONTROLLER: dict[str, dict[str, t.Any]] = {
@@ -74,6 +79,10 @@ CONTROLLER: dict[str, dict[str, t.Any]] = {
 
 # Tells the one who reads the progress file that no more will come.
 _END = "=== end"
+
+
+# A module is a process of its own, which has one outcome.
+_CANCELLED = CancelToken()
 
 
 class Progress:
@@ -160,16 +169,22 @@ def make_host(module: t.Any) -> Host:
 
 
 def make_alive(module: t.Any) -> t.Callable[[], bool]:
-    """Whether the outcome is still wanted, by the options for the lease file."""
+    """Whether the outcome is still wanted, by the options for the lease file.
+
+    SIGTERM says that it is not (bbot-agent cancel).
+    """
     path, timeout = module.params["lease_file"], module.params["lease_timeout"]
+    signal.signal(signal.SIGTERM, _CANCELLED.cancel)
     if path is None:
-        return lambda: True
+        return _CANCELLED
 
     seen: tuple[float, float] = (0.0, 0.0)
 
     def alive() -> bool:
         # The clock of the wall may jump: what counts is how long the stamp has stood still.
         nonlocal seen
+        if not _CANCELLED():
+            return False
         try:
             stamp = os.stat(path).st_mtime
         except FileNotFoundError:
@@ -179,6 +194,20 @@ def make_alive(module: t.Any) -> t.Callable[[], bool]:
         return time.monotonic() - seen[1] < timeout
 
     return alive
+
+
+def fail(module: t.Any, error: BaseException) -> t.NoReturn:
+    """End the module by ``error``, told in a sentence.
+
+    Where nobody waits any more, nobody else removes the files of this run.
+    """
+    scratch = module.params.get("scratch_dir")
+    if isinstance(error, Interrupted) and not _CANCELLED():
+        module.fail_json(msg="it was cancelled: the machine was thrown away")
+    if isinstance(error, Interrupted) and scratch:
+        shutil.rmtree(scratch, ignore_errors=True)
+    module.fail_json(msg=sentence(error))
+    raise AssertionError("unreachable")
 
 
 def make_running(module: t.Any, host: Host, accelerator: Accelerator) -> Running:

@@ -148,7 +148,6 @@ from ansible_collections.bbot.agent.plugins.module_utils import _argspec
 from ansible_collections.bbot.agent.plugins.module_utils._engine.errors import (
     EngineError,
     Interrupted,
-    sentence,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.bootstrap import (
@@ -162,7 +161,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.describ
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import (
     Ensured,
     ensure,
-    planned,
+    plan,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
     Machine,
@@ -174,16 +173,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolcha
     Toolchain,
     load_toolchain,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.warm import wanted
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import choose
-
-
-def plan_for(host: Host, machine: Machine, toolchain: Toolchain, running: Running | None) -> str:
-    """What ensure() would do to ``machine``."""
-    action = planned(host, machine)
-    if action == "none" and running is not None and wanted(host, machine, toolchain, running):
-        return "save"
-    return action
 
 
 def explain(machine: Machine, action: str) -> list[str]:
@@ -224,9 +214,9 @@ def bootstrap_all(
     """Have every one of ``machines`` bootstrapped; the result of the module."""
     params = module.params
     running = choose_running(module, host) if params["warm"] else None
-    plan = [(machine, plan_for(host, machine, toolchain, running)) for machine in machines]
+    plans = [(machine, plan(host, machine, toolchain, running)) for machine in machines]
     outcomes = []
-    for machine, action in plan:
+    for machine, action in plans:
         ensured = None
         why = explain(machine, action)
         if action != "none" and not module.check_mode:
@@ -254,7 +244,7 @@ def bootstrap_all(
                 label(machine, machines): {"bootstrap": "current", "delete": "gone"}.get(
                     action, machine.state
                 )
-                for machine, action in plan
+                for machine, action in plans
             },
         },
     }
@@ -287,7 +277,7 @@ def main() -> None:
                 machines = [find_machine(machines, module.params["name"])]
             result = bootstrap_all(module, host, toolchain, machines)
         except (EngineError, Interrupted, OSError) as error:
-            module.fail_json(msg=sentence(error))
+            _argspec.fail(module, error)
         failed = [one for one in result["machines"] if one["failure"]]
         if failed:
             words = "; ".join(f"{one['name']}: {one['failure']}" for one in failed)

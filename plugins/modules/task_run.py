@@ -47,7 +47,9 @@ options:
         be written as underscores and fields that may repeat are lists.
     type: raw
   machine:
-    description: Perform the task on this machine instead of the one that it names.
+    description:
+      - Perform the task on this machine instead of the one that it names.
+      - It may be left out as well if the task is a mapping that names none, and the host has just one.
     type: str
   trust:
     description:
@@ -118,6 +120,14 @@ options:
         The whole logs are files on the build host.
     type: int
     default: 4096
+  unready:
+    description:
+      - What to do where a machine of the task is to be bootstrapped first, or saved for warm starts by O(warm).
+      - With V(fail) a machine that is not bootstrapped is an error, and one that is not saved is booted.
+      - With V(tell) nothing is done, and RV(unready) says which machines M(bbot.agent.machine_bootstrap) is for.
+    type: str
+    choices: [fail, tell]
+    default: fail
   fake:
     description: Do without booting and return the result of an aborted task, as bbot's C(--fake-build) does.
     type: bool
@@ -262,9 +272,15 @@ logs:
   returned: when the task was performed
   type: str
   sample: /var/log/bbot-agent/hello-2.10-20261123T150102-4711
+unready:
+  description: The machines that are to be bootstrapped, or saved, first.
+  returned: when there are some and O(unready) is V(tell)
+  type: list
+  elements: str
+  sample: [debian_12]
 machine:
   description: The machine, with all that M(bbot.agent.machine_info) tells of it.
-  returned: success
+  returned: when the task was performed, or would be
   type: dict
   sample:
     name: debian_12
@@ -285,13 +301,6 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bbot.agent.plugins.module_utils import _argspec
-from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.artifacts import (
-    FILE as ARCHIVE,
-)
-from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.artifacts import (
-    ArtifactError,
-    unpack,
-)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.journal import (
     FILE,
     Entry,
@@ -314,10 +323,12 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.describ
     describe_machine,
     describe_start,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.ensure import plan
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import (
     Machine,
     enumerate_machines,
     find_machine,
+    only_machine,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import sweep
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.toolchain import (
@@ -332,6 +343,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result_
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.logs import (
+    lay_out_artifacts,
     log_names,
     logs_name,
     write_logs,
@@ -348,13 +360,16 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server imp
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import choose
 
 
-def read_task(params: t.Mapping[str, t.Any]) -> Task:
+def read_task(params: t.Mapping[str, t.Any], host: Host) -> Task:
     """The task as the options say it; ManifestError if it is none."""
     given = params["task"]
     if isinstance(given, t.Mapping):
         fields = {str(name).replace("_", "-"): value for name, value in given.items()}
         if params["machine"]:
             fields["machine"] = params["machine"]
+        if not fields.get("machine"):
+            toolchain = load_toolchain(host, params["toolchain"])
+            fields["machine"] = only_machine(enumerate_machines(host, toolchain))
         task = Task.from_mapping(fields, "task")
     else:
         task = Task.parse(str(given), "task")
@@ -384,6 +399,23 @@ def ready_machine(host: Host, toolchain: Toolchain, name: str) -> Machine:
     return machine
 
 
+def unready_machines(
+    module: AnsibleModule, host: Host, toolchain: Toolchain, task: Task
+) -> list[str]:
+    """The machines of ``task`` that are to be bootstrapped, or saved for warm starts, first."""
+    params = module.params
+    machines = enumerate_machines(host, toolchain)
+    running = None
+    if params["warm"]:
+        running = _argspec.make_running(module, host, choose(host, params["accelerator"]))
+    names = [task.machine, *task.auxiliary_machines, *task.named_auxiliary_machines.values()]
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if plan(host, find_machine(machines, name), toolchain, running) != "none"
+    ]
+
+
 def check_files(files: list[dict[str, str]]) -> dict[str, str]:
     """Paths by name; HostError if a name or a file is not usable."""
     paths = {}
@@ -405,23 +437,6 @@ def describe_result(result: Result, logs: str) -> dict[str, t.Any]:
     return described
 
 
-def lay_out_artifacts(host: Host, outcome: Outcome, logs: str) -> None:
-    """Make single files of the worker's archive; what of it cannot be had is told."""
-    folder = os.path.join(logs, "artifacts")
-    reported = {each.path: (each.size, each.sha256) for each in outcome.report.artifacts}
-    if not reported or not os.path.isfile(os.path.join(folder, ARCHIVE)):
-        return
-    try:
-        missing = sorted(set(reported) - set(unpack(folder, reported)))
-    except ArtifactError as error:
-        host.report(f"warning: {error}")
-        return
-    if missing:
-        host.report(f"warning: {len(missing)} artifacts did not arrive, such as {missing[0]}")
-    else:
-        os.unlink(os.path.join(folder, ARCHIVE))
-
-
 def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
     """Perform the task, or in check mode see that it could be; the result of the module."""
     params = module.params
@@ -429,11 +444,11 @@ def run(module: AnsibleModule) -> tuple[dict[str, t.Any], Outcome | None]:
     if not module.check_mode:
         sweep(host)
     if params["id"] is None:
-        return perform_task(module, host, read_task(params), None)
+        return perform_task(module, host, read_task(params, host), None)
     journal = Journal(os.path.join(host.state, FILE))
     entry = find_entry(journal, params["id"])
     booking = Booking(journal, entry.id)
-    task = read_task({**params, "task": entry.task})
+    task = read_task({**params, "task": entry.task}, host)
     try:
         return perform_task(module, host, task, booking)
     except (EngineError, OSError) as error:
@@ -449,6 +464,10 @@ def perform_task(
     params = module.params
     files = check_files(params["files"])
     toolchain = load_toolchain(host, params["toolchain"])
+    if params["unready"] == "tell":
+        unready = unready_machines(module, host, toolchain, task)
+        if unready:
+            return {"changed": False, "unready": unready}, None
     machine = ready_machine(host, toolchain, task.machine)
     companions = companions_of(task, enumerate_machines(host, toolchain))
     accelerator = choose(host, params["accelerator"])
@@ -536,6 +555,7 @@ def main() -> None:
                 "default": "error",
             },
             "log_tail": {"type": "int", "default": 4096},
+            "unready": {"type": "str", "choices": ["fail", "tell"], "default": "fail"},
             "fake": {"type": "bool", "default": False},
         },
         mutually_exclusive=[("id", "task"), ("id", "machine")],
@@ -547,7 +567,7 @@ def main() -> None:
         try:
             result, outcome = run(module)
         except (EngineError, Interrupted, OSError) as error:
-            module.fail_json(msg=sentence(error))
+            _argspec.fail(module, error)
         fail_on = module.params["fail_on"]
         if outcome is not None and fail_on != "never":
             status = outcome.result.status

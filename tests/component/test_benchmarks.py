@@ -58,6 +58,8 @@ def test_those_with_machines_run() -> None:
         ("share", [10.0], [1.0], 0.05, 0.1, False),
         ("times", [1.0], [1.0], None, 1, None),
         ("alone", [], [7.0], None, None, None),
+        ("alone", [3.0], [7.0, 1.0, 2.0], 2, None, True),
+        ("alone", [3.0], [2.5], 2, None, False),
     ],
 )
 def test_what_a_figure_comes_to(

@@ -7,69 +7,16 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import tempfile
-import typing as t
 from pathlib import Path
 
-import pytest
 from helpers import sources
 from helpers.build_host import BuildHost
 from helpers.plays import ROOT, run_playbook
-from helpers.waiting import until
-
-PORT = 2222
+from helpers.ssh import ssh_inventory
 
 
-def listens() -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", PORT)) == 0
-
-
-@pytest.fixture
-def inventory(ready: BuildHost, tmp_path: Path) -> t.Iterator[Path]:
-    """A host `builder`: this one, by an SSH server of our own in the tests' network."""
-    for name in ("host", "client"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True
-        )
-    (tmp_path / "authorized").write_text((tmp_path / "client.pub").read_text())
-    os.makedirs("/run/sshd", exist_ok=True)
-    command = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-h", str(tmp_path / "host")]
-    for option in (
-        "ListenAddress=127.0.0.1",
-        f"Port={PORT}",
-        f"AuthorizedKeysFile={tmp_path / 'authorized'}",
-        "StrictModes=no",
-        "PermitRootLogin=prohibit-password",
-        "PidFile=none",
-        "Subsystem=sftp internal-sftp",
-    ):
-        command += ["-o", option]
-    variables = {
-        "ansible_host": "127.0.0.1",
-        "ansible_port": PORT,
-        "ansible_user": "root",
-        "ansible_python_interpreter": sys.executable,
-        "ansible_ssh_private_key_file": str(tmp_path / "client"),
-        "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
-    }
-    path = tmp_path / "inventory.json"
-    path.write_text(json.dumps({"builders": {"hosts": {"builder": variables}}}))
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
-        try:
-            until(listens, "an SSH server")
-            yield path
-        finally:
-            server.terminate()
-
-
-def test_a_source_is_built_on_another_host(
-    ready: BuildHost, inventory: Path, tmp_path: Path
-) -> None:
+def test_a_source_is_built_on_another_host(ready: BuildHost, tmp_path: Path) -> None:
     source = sources.make_source(tmp_path / "hello", sources.FAILING)
     told = {
         "bbot_hosts": "builders",
@@ -78,7 +25,10 @@ def test_a_source_is_built_on_another_host(
         "source": str(source),
     }
     # The path of a socket may not be long, as one in the home of this test would be.
-    with tempfile.TemporaryDirectory(prefix="ssh-") as sockets:
+    with (
+        tempfile.TemporaryDirectory(prefix="ssh-") as sockets,
+        ssh_inventory(tmp_path) as inventory,
+    ):
         status, output = run_playbook(
             tmp_path / "home",
             *("-i", str(inventory), "-e", json.dumps(told)),

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from helpers import sources
 from helpers.agents import COMMAND, engine, places
 from helpers.build_host import BuildHost, make_task
@@ -160,7 +162,7 @@ def test_check_mode_performs_nothing(ready: BuildHost, tmp_path: Path) -> None:
             "repositry-url",
         ),
         (
-            {"task": {"name": "x", "version": "1", "repository_url": "x", "machine": "huge"}},
+            {"task": {"name": "xyz", "version": "1", "repository_url": "x", "machine": "huge"}},
             "no machine huge on this host; there are: tiny",
         ),
         ({"task": "words.yml"}, "words.yml is neither a task manifest nor a YAML mapping"),
@@ -268,6 +270,39 @@ def test_a_person_looks_into_the_machine(ready: BuildHost, tmp_path: Path) -> No
     assert "bbot-build" in seen
     assert "breakpoint: going on after" in output
     assert "update: error" in summary(output)
+
+
+def test_a_machine_is_bootstrapped_first(
+    host: BuildHost, bootstrapped: Machine, tmp_path: Path
+) -> None:
+    assert bootstrapped.revision is not None
+    host.install(source=Path(bootstrapped.revision))
+    source = sources.make_source(tmp_path / "hello")
+    told = [*arguments(host, tmp_path, source=str(source)), str(PLAYBOOKS / "run-task.yml")]
+    status, output = run_playbook(tmp_path / "home", "--check", *told)
+    assert (status, host.machine().state) == (0, "missing"), output
+    assert "changed=1" in output
+
+    status, output = run_playbook(tmp_path / "home", *told)
+    assert status == 0, output
+    bootstrapping = "[localhost] bootstrapping machine tiny: not bootstrapped for toolchain default"
+    order = [bootstrapping, "[localhost] task hello 0.0.1", "[localhost] | +update"]
+    assert [output.count(words) for words in order] == [1, 1, 1]
+    assert sorted(order, key=output.index) == order
+    assert "hello 0.0.1 on tiny: success" in summary(output)
+
+
+def test_large_results_come_in_pieces(ready: BuildHost, tmp_path: Path) -> None:
+    """They are larger than what comes in one answer of the host."""
+    script = "[ $1 != update ] || dd if=/dev/urandom of=big bs=1M count=14\n"
+    source = sources.make_source(tmp_path / "hello", script)
+    told = arguments(ready, tmp_path, source=str(source), artifacts="big")
+    status, output = run_playbook(tmp_path / "home", *told, str(PLAYBOOKS / "run-task.yml"))
+    assert status == 0, output
+    made = results(tmp_path) / "artifacts" / "big"
+    (artifact,) = json.loads((results(tmp_path) / "report.json").read_text())["artifacts"]
+    assert made.stat().st_size == 14 << 20
+    assert hashlib.sha256(made.read_bytes()).hexdigest() == artifact["sha256"]
 
 
 def test_an_auxiliary_machine_that_is_not_there(ready: BuildHost, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from helpers.waiting import until
 
 # Where a user may leave something outside of the home.
 SHARED = ("/tmp", "/var/tmp", "/run", "/dev/shm")
+PROGRAM_AND_PLAY = (".venv/bin/ansible-playbook", "playbooks/machines.yml")
 TINY = ("-e", "machine_image_variant=tiny")
 
 
@@ -52,7 +53,9 @@ def test_what_takes_root_is_refused_before_anything_is_changed(user: User) -> No
 def test_from_a_clone_to_a_result_and_back(user: User) -> None:
     source = user.home / "package"
     sources.make_source(source, sources.GATED + "mkdir -p dist; echo made > dist/made.txt\n")
-    user.own(source)
+    quick = sources.make_source(user.home / "quick")
+    for each in (source, quick):
+        user.own(each)
     outside, home = user.files(*SHARED), set(user.home.iterdir())
 
     assert changed(user.play("provision", *TINY)) > 0
@@ -61,7 +64,9 @@ def test_from_a_clone_to_a_result_and_back(user: User) -> None:
     assert user.foreign_files() == []
     # From here on nothing that sudo or a setuid program could help with.
     assert changed(user.play("provision", *TINY, privileges=False)) == 0
-    assert "tiny " in user.play("machines", privileges=False)
+    # From any folder.
+    program, play = (str(user.clone / each) for each in PROGRAM_AND_PLAY)
+    assert "tiny" in user.run("env", "-C", "/", program, play, privileges=False)
 
     task = (".venv/bin/ansible-playbook", "playbooks/run-task.yml", "-e", f"source={source}")
     with user.start(*task, "-e", "artifacts=dist/*", privileges=False) as process:
@@ -84,6 +89,10 @@ def test_from_a_clone_to_a_result_and_back(user: User) -> None:
 
     command = str(user.home / ".local" / "bin" / "bbot-agent")
     assert "tiny" in user.run(command, "status", privileges=False)
+    told = user.run(command, "run", str(quick), "--results", "quick", privileges=False)
+    assert "quick 0.0.1 on tiny: success" in told
+    (results,) = (user.clone / "quick").iterdir()
+    assert "status: success\n" in (results / "result.manifest").read_text()
     assert changed(user.play("cleanup", privileges=False)) == 0
     assert "tiny" in user.play("bootstrap", privileges=False)
 

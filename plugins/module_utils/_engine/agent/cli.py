@@ -15,7 +15,7 @@ from ..host.diagnostics import Diagnostics
 from ..linux.process import Runner
 
 # Commands for people, who wait for an answer and not for the agent to be read.
-COMMANDS = ("status", "log", "suspended", "resume", "discard", "shell")
+COMMANDS = ("run", "cancel", "status", "log", "suspended", "resume", "discard", "shell")
 
 
 def main(arguments: t.Sequence[str], run: Runner) -> int:
@@ -23,6 +23,10 @@ def main(arguments: t.Sequence[str], run: Runner) -> int:
     # Of files of options nothing is known yet, and they may be what is wrong.
     say = Diagnostics(systemd="--systemd-daemon" in arguments)
     try:
+        if arguments and arguments[0] == "run":
+            from .run import run_task
+
+            return run_task(arguments[1:], run, say)
         if arguments and arguments[0] in COMMANDS:
             from .commands import run_command
 

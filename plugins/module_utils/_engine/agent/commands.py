@@ -21,8 +21,9 @@ from ..host.diagnostics import Diagnostics
 from ..host.host import HostError
 from ..linux.process import Runner
 from ..machine.suspended import Suspensions
+from .cancel import cancel
 from .job import CancelToken
-from .options import PLACES, HelpFormatter, Parser, add_places, expand, make_parser
+from .options import PLACES, HelpFormatter, Parser, add_options, read_command
 from .places import make_host
 from .settings import Places
 from .shell import find_shell, talk
@@ -67,14 +68,9 @@ def run_command(name: str, arguments: t.Sequence[str], run: Runner, say: Diagnos
     parser.add_argument(
         "--options-file", metavar="FILE", action="append", help="a file of the agent's options"
     )
-    add_places(parser)
-    files = parser.parse_known_args(arguments)[0].options_file
-    if files:
-        # Of the agent's options those that say where things are.
-        words = expand([word for file in files for word in ("--options-file", file)])
-        given = vars(make_parser().parse_intermixed_args(words))
-        parser.set_defaults(**{name: given[name] for name in PLACES})
-    options = parser.parse_args(arguments)
+    add_options(parser)
+    # Of the agent's options those that say where things are.
+    options = read_command(parser, arguments, PLACES)
     return command.perform(_Site(options, run, say))
 
 
@@ -151,6 +147,12 @@ def _discard(site: _Site) -> int:
     return 0
 
 
+def _cancel(site: _Site) -> int:
+    for name in site.options.ids:
+        _write(f"cancelled: task {cancel(site.host, site.journal, name)}\n")
+    return 0
+
+
 def _shell(site: _Site) -> int:
     talk(find_shell(site.host, site.options.id))
     return 0
@@ -189,6 +191,13 @@ _COMMANDS = {
             "id", metavar="ID", nargs="?", help="as the task says; needless if there is but one"
         ),
         _shell,
+    ),
+    "cancel": _Command(
+        "End running tasks at once, whoever performs them; they are aborted.",
+        lambda parser: parser.add_argument(
+            "ids", metavar="TASK", nargs="+", help="its number, or NAME[/VERSION]: see status"
+        ),
+        _cancel,
     ),
     "discard": _Command(
         "Throw suspended machines away.",

@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that raises OptionsError."""
 
     def error(self, message: str) -> t.NoReturn:
-        raise OptionsError(f"{message}; see bbot-agent --help")
+        raise OptionsError(f"{message}; see {self.prog} --help")
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -63,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="bbot-agent",
         usage="bbot-agent [OPTION...] [PRIORITY=]URL...\n"
-        "       bbot-agent status|log|suspended|resume|discard [--help]",
+        "       bbot-agent run|cancel|status|log|shell|suspended|resume|discard [--help]",
         description="Ask controllers for build tasks, perform each in a throw-away virtual "
         "machine, and hand back the results.",
         epilog="Of PRIORITY the higher one is asked first (A), keeps lower ones from being asked "
@@ -95,11 +95,39 @@ PLACES = (
 )
 
 
-def add_places(group: argparse._ActionsContainer) -> None:
-    """Add the options of PLACES."""
+def add_options(group: argparse._ActionsContainer, names: t.Iterable[str] = PLACES) -> None:
+    """Add the agent's options of these names to those of another command."""
     table = options()
-    for name in PLACES:
+    for name in names:
         _add(group, name, table[name])
+
+
+def read_command(
+    parser: argparse.ArgumentParser, arguments: t.Sequence[str], names: t.Sequence[str]
+) -> argparse.Namespace:
+    """Return what ``arguments`` say to a command that has the agent's options ``names``.
+
+    Those have the values of the files that `--options-file` names as defaults. Raises
+    OptionsError.
+    """
+    files = parser.parse_known_args(arguments)[0].options_file
+    if files:
+        words = expand([word for file in files for word in ("--options-file", file)])
+        given = vars(make_parser().parse_intermixed_args(words))
+        parser.set_defaults(**{name: given[name] for name in names})
+    return parser.parse_args(arguments)
+
+
+def settings_of(
+    parser: argparse.ArgumentParser, arguments: t.Sequence[str], names: t.Sequence[str]
+) -> tuple[argparse.Namespace, Settings]:
+    """The same, and the settings by these names."""
+    parsed = read_command(parser, arguments, names)
+    values: dict[str, t.Any] = {}
+    for name in names:
+        value = getattr(parsed, name)
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return parsed, Settings(**values)
 
 
 def _add(group: argparse._ActionsContainer, name: str, option: Option) -> None:

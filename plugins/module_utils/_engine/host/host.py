@@ -92,7 +92,8 @@ class Host:
         alive: t.Callable[[], bool] = lambda: True,
     ) -> Lock:
         """The lock ``name`` of this host; see Lock."""
-        return Lock(os.path.join(self._locks, f"{name}.lock"), purpose, timeout, alive)
+        path = os.path.join(self._locks, f"{name}.lock")
+        return Lock(path, purpose, timeout, alive, self.report)
 
     @property
     def _locks(self) -> str:

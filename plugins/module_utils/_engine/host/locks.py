@@ -27,6 +27,8 @@ from .lease_record import read_record
 # For so long, in seconds, a lock that nobody living holds by its own words is tried again:
 # somebody only looks at it, removes it, or has just got it.
 _GLANCE = 0.2
+# After so long, in seconds, people are told that something waits.
+_MOMENT = 0.5
 
 
 class LockError(EngineError):
@@ -81,7 +83,8 @@ class Lock:
 
     ``purpose`` is what the holder does, told to whoever finds the lock taken.
     ``timeout`` is how many seconds to wait for it; LockError after that, or as soon as
-    it is not wanted any more by ``alive``.
+    it is not wanted any more by ``alive``. ``report`` is told for whom it waits, if that takes
+    longer than a moment.
     """
 
     def __init__(
@@ -90,15 +93,18 @@ class Lock:
         purpose: str,
         timeout: float = 0,
         alive: t.Callable[[], bool] = lambda: True,
+        report: t.Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.path = path
         self.purpose = purpose
         self.timeout = timeout
         self._alive = alive
+        self._report = report
         self._fd = -1
 
     def __enter__(self) -> Lock:
         begun = time.monotonic()
+        told = ""
         make_private(os.path.dirname(self.path))
         while (fd := _try_lock(self.path)) is None:
             waited = time.monotonic() - begun
@@ -110,6 +116,9 @@ class Lock:
                     f"cannot {self.purpose}: {self._holder() or 'another process holds it'} "
                     f"(lock {self.path}); wait for it to end and try again"
                 )
+            if waited >= _MOMENT and (holder := self._holder()) != told:
+                told = holder
+                self._report(f"waiting to {self.purpose}: {told or 'another process is at it'}")
             time.sleep(0.1)
         self._fd = fd
         os.ftruncate(fd, 0)

@@ -61,6 +61,17 @@ def planned(host: Host, machine: Machine) -> t.Literal["bootstrap", "delete", "n
     return "none"
 
 
+def plan(host: Host, machine: Machine, toolchain: Toolchain, running: Running | None) -> str:
+    """What ensure() would do to ``machine``: planned(), or `save` it for warm starts.
+
+    Without ``running`` it is not told whether it would be saved. Raises StorageError.
+    """
+    action = planned(host, machine)
+    if action == "none" and running is not None and _warm.wanted(host, machine, toolchain, running):
+        return "save"
+    return action
+
+
 def _remains(host: Host, machine: Machine) -> list[str]:
     """What there is of the bootstrapped ``machine``, in the order of its deletion."""
     places = [*_template.places(machine), machine.bootstrapped_path]

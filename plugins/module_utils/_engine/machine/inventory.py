@@ -136,6 +136,28 @@ def find_machine(machines: t.Sequence[Machine], name: str) -> Machine:
     raise HostError(f"no machine {name} on this host; there are: {known}")
 
 
+def taking_tasks(machines: t.Sequence[Machine]) -> list[str]:
+    """The names of the machines that tasks can be for, once they are bootstrapped."""
+    names = [
+        machine.name
+        for machine in machines
+        if machine.state not in ("unlinked", "broken")
+        and not (machine.manifest and machine.manifest.effective_role == "auxiliary")
+    ]
+    return list(dict.fromkeys(names))
+
+
+def only_machine(machines: t.Sequence[Machine]) -> str:
+    """The name of the one machine that tasks can be for. Raises HostError if there are more."""
+    names = taking_tasks(machines)
+    if len(names) == 1:
+        return names[0]
+    known = ", ".join(machine.name for machine in machines) or "none: provision it first"
+    raise HostError(
+        f"say which machine to use (machine=NAME); this host has {known}", temporary=False
+    )
+
+
 def _folders(path: str, links: bool) -> list[str]:
     """Names of the folders in ``path``, with ``links`` of links to folders, too."""
     with os.scandir(path) as entries:

@@ -11,8 +11,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 
+from ..controller.artifacts import FILE as ARCHIVE
+from ..controller.artifacts import ArtifactError, unpack
+from ..host.host import Host
 from ..linux.private import make_private
 from ..records.report import TaskReport
 from ..records.result import Result
@@ -61,3 +65,37 @@ def write_logs(outcome: Outcome, task: Task, logs: str) -> dict[str, str]:
             os.fchmod(file.fileno(), 0o600)
             file.write(text if text.endswith("\n") or not text else f"{text}\n")
     return files_below(logs)
+
+
+def lay_out_artifacts(host: Host, outcome: Outcome, logs: str) -> None:
+    """Make single files of the worker's archive; what of it cannot be had is told."""
+    folder = os.path.join(logs, "artifacts")
+    reported = {each.path: (each.size, each.sha256) for each in outcome.report.artifacts}
+    if not reported or not os.path.isfile(os.path.join(folder, ARCHIVE)):
+        return
+    try:
+        missing = sorted(set(reported) - set(unpack(folder, reported)))
+    except ArtifactError as error:
+        host.report(f"warning: {error}")
+        return
+    if missing:
+        host.report(f"warning: {len(missing)} artifacts did not arrive, such as {missing[0]}")
+    else:
+        os.unlink(os.path.join(folder, ARCHIVE))
+
+
+def copy_results(logs: str, home: str) -> None:
+    """Copy the files in ``logs`` and below it to the new folder ``home``, readable for all.
+
+    What is no file stays behind. Raises OSError.
+    """
+    os.makedirs(home)
+    for place, _folders, files in os.walk(logs):
+        folder = os.path.normpath(os.path.join(home, os.path.relpath(place, logs)))
+        os.makedirs(folder, exist_ok=True)
+        for name in files:
+            path = os.path.join(place, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                target = os.path.join(folder, name)
+                shutil.copyfile(path, target)
+                os.chmod(target, 0o755 if os.stat(path).st_mode & 0o111 else 0o644)

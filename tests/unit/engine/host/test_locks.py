@@ -58,6 +58,16 @@ def kill(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
+def test_who_waits_says_for_whom(tmp_path: Path) -> None:
+    path, lines = str(tmp_path / "lock"), []
+    with child(lambda: Lock(path, "bootstrap machine x").__enter__()) as pid:
+        lock = Lock(path, "be second", 0.8, report=lines.append)
+        with pytest.raises(LockError):
+            lock.__enter__()
+        holder = f"process {pid} is there to bootstrap machine x"
+        assert lines == [f"waiting to be second: {holder}"]
+
+
 def test_a_lock_excludes_other_processes_and_names_its_holder(tmp_path: Path) -> None:
     path = str(tmp_path / "locks" / "x.lock")
     with child(lambda: Lock(path, "bootstrap machine x").__enter__()) as pid:

@@ -12,22 +12,20 @@ import json
 import subprocess
 import sys
 import typing as t
-from pathlib import Path
-
-WORKER = Path(__file__).parents[2] / "roles" / "toolchain" / "worker"
 
 # Seconds. Looking at sources takes a fraction of one.
 _PATIENCE = 120
 
 
-def inspect(tree: str, words: str) -> dict[str, t.Any]:
-    """Return what the worker says of the folder or archive ``tree`` with a target-config.
+def inspect(worker: str, tree: str, words: str) -> dict[str, t.Any]:
+    """Return what ``worker``, a folder or one file, says of ``tree`` with a target-config.
 
+    ``tree`` is a folder or an archive, ``words`` are the target-config. It says
     `driver`, `reason` and `others`, or `error` with a sentence. With an empty ``tree`` it
     looks at the target-config only.
     """
     # Isolated from the environment's Python paths; nothing is written beside the worker.
-    command = [sys.executable, "-I", "-B", str(WORKER), "--inspect", tree, "--config", words]
+    command = [sys.executable, "-I", "-B", worker, "--inspect", tree, "--config", words]
     try:
         done = subprocess.run(
             command,

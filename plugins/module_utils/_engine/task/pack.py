@@ -22,6 +22,8 @@ import tarfile
 import tempfile
 import typing as t
 
+from ..errors import EngineError
+
 IGNORE_FILE = ".bbotignore"
 
 # What builds, tools and environments of this machine leave, in the format of .gitignore.
@@ -81,8 +83,11 @@ _BUILD_FILES = re.compile(
 _SHOWN = 5
 
 
-class SourceError(Exception):
+class SourceError(EngineError):
     """A source that cannot be packed; the text says which and why."""
+
+    culprit = "task"
+    temporary = False
 
 
 @dataclasses.dataclass

@@ -19,14 +19,19 @@ import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import (
     check_package_name,
 )
-from ansible_collections.bbot.agent.plugins.plugin_utils import _source
-from ansible_collections.bbot.agent.plugins.plugin_utils._inspect import inspect
-from ansible_collections.bbot.agent.plugins.plugin_utils._source import SourceError, pack_folder
-from ansible_collections.bbot.agent.plugins.plugin_utils._task_source import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task import pack as _pack
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.inspection import inspect
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.pack import (
+    SourceError,
+    pack_folder,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.source import (
     find_source,
     make_name,
     safe_file_name,
 )
+
+WORKER = str(Path(__file__).parents[4] / "roles" / "toolchain" / "worker")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -56,7 +61,7 @@ def commit(folder: Path) -> None:
     git(folder, "commit", "--quiet", "--message", "x")
 
 
-def pack(folder: Path) -> tuple[_source.Packed, dict[str, tarfile.TarInfo]]:
+def pack(folder: Path) -> tuple[_pack.Packed, dict[str, tarfile.TarInfo]]:
     target = folder.parent / "packed.tar.gz"
     packed = pack_folder(str(folder), str(target))
     with tarfile.open(target) as archive:
@@ -264,14 +269,14 @@ def test_a_file_that_changes_is_a_warning(
 ) -> None:
     make_tree(tree, "a.c z.c")
     (tree / "log").write_bytes(b"x" * 5000)
-    real = _source._Steady
+    real = _pack._Steady
 
     def meddle(file: io.BufferedReader, size: int) -> object:
         if size == 5000:
             (tree / "log").write_bytes(b"x" * (9000 if change == "grow" else 10))
         return real(file, size)
 
-    monkeypatch.setattr(_source, "_Steady", meddle)
+    monkeypatch.setattr(_pack, "_Steady", meddle)
     packed, members = pack(tree)
     assert packed.warnings == ["log changed while it was packed"]
     assert members["log"].size == 5000
@@ -373,10 +378,10 @@ def test_an_archive_is_looked_into(tmp_path: Path) -> None:
             member = tarfile.TarInfo("hello-1/meson.build")
             member.size = len(b"project('hello', 'c')")
             archive.addfile(member, io.BytesIO(b"project('hello', 'c')"))
-        looked = inspect(find(name, tmp_path).tree, "")
+        looked = inspect(WORKER, find(name, tmp_path).tree, "")
         assert looked["driver"] == "meson"
     (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "hello-1.tar.gz").read_bytes()[:50])
-    looked = inspect(find("cut.tar.gz", tmp_path).tree, "")
+    looked = inspect(WORKER, find("cut.tar.gz", tmp_path).tree, "")
     assert looked["error"].startswith("the archive of the sources is unreadable")
 
 

@@ -15,11 +15,8 @@ import shutil
 import tempfile
 import unicodedata
 
-from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import (
-    check_package_name,
-)
-
-from ._source import Packed, SourceError, git, pack_folder
+from ..records.values import check_package_name
+from .pack import Packed, SourceError, git, pack_folder
 
 # What guests fetch a packed folder as.
 PACKED = "source.tar.gz"
@@ -183,9 +180,12 @@ def make_name(text: str) -> str:
     raise AssertionError("the last candidate is a name")
 
 
-def new_folder() -> str:
-    """Make a folder for what is packed, for us alone; the caller removes it."""
-    return tempfile.mkdtemp(prefix="bbot-source.")
+def new_folder(place: str | None = None) -> str:
+    """Make a folder for what is packed, for us alone; the caller removes it.
+
+    It is in ``place``, by default where temporary files are.
+    """
+    return tempfile.mkdtemp(prefix="bbot-source.", dir=place)
 
 
 def remove_folder(path: str) -> None:
