@@ -21,6 +21,7 @@ author:
   - The bbot.agent founders (@bbot)
 extends_documentation_fragment:
   - bbot.agent._attributes
+  - bbot.agent._task
 attributes:
   check_mode:
     support: full
@@ -33,65 +34,6 @@ attributes:
     support: none
     details: Each run performs the task again.
 options:
-  task:
-    description: A manifest file, a YAML file, the text of either, or a mapping of a task's fields.
-    type: raw
-  source:
-    description:
-      - What to build instead of the task's own repository. A local folder; an archive (tar of any compression, zip,
-        crate, gem, whl); a C(.dsc) file with its files beside it; a commit, tag or branch of a local repository as
-        C(FOLDER#NAME); or a URL of a git repository or an archive, which the guest fetches.
-    type: str
-    default: ""
-  directory:
-    description: The folder that relative paths begin at.
-    type: path
-    default: .
-  driver:
-    description: How to build, instead of what the sources look like.
-    type: str
-    default: ""
-  operations:
-    description: What to do, with commas between.
-    type: str
-    default: ""
-  test_command:
-    description: A command for the shell that tests, instead of the driver's.
-    type: str
-    default: ""
-  subfolder:
-    description: Where in the sources the project is.
-    type: str
-    default: ""
-  artifacts:
-    description: What to bring home. Patterns with commas between, V(install), or V(none).
-    type: str
-    default: ""
-  config:
-    description: Words for the build's tool, added to the task's target-config.
-    type: str
-    default: ""
-  settings:
-    description: More settings of the worker, as a mapping or as words C(name=value).
-    type: raw
-    default: {}
-  auxiliary_machines:
-    description:
-      - Auxiliary machines to be up beside the task's own, as a mapping of names to machines, or as words C(NAME=MACHINE).
-        The variables of a machine with a name get that as a prefix; C(MACHINE) alone has none.
-    type: raw
-    default: ""
-  interactive:
-    description:
-      - Where the build stops for a person, who has a shell in the machine then. V(error) and V(warning) are after an
-        operation that ends so; the name of an operation is before that.
-    type: str
-    default: ""
-  variables:
-    description: Names of variables. One of the command line that is nearly one of these is refused.
-    type: list
-    elements: str
-    default: []
   machine:
     description: The machine to use instead of the task's. It may be left out if the host has just one.
     type: str
