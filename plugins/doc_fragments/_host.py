@@ -54,9 +54,17 @@ options:
       - With V(nat) they reach the world by the host's address, but neither private networks nor each other. The host
         must be ready for that, as the role P(bbot.agent.host#role) makes it with its O(bbot.agent.host#role:main:host_egress).
         Who is not root needs slirp4netns and nftables.
+      - With V(proxy) they reach O(egress_proxy), and what that lets them reach. Builds are told of it by C(http_proxy),
+        C(https_proxy) and C(no_proxy).
     type: str
-    choices: [none, nat]
+    choices: [none, nat, proxy]
     default: none
+  egress_proxy:
+    description:
+      - The HTTP proxy that guests reach with O(egress=proxy), as C(HOST:PORT), as the build host reaches it. It may be
+        on the loopback interface of the host, such as a cache of packages.
+    type: str
+    default: ""
   egress_refused:
     description:
       - The networks in CIDR notation that guests do not reach even so, instead of those that are private, link-local or

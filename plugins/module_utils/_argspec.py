@@ -29,7 +29,8 @@ from ._engine.host.host import Host
 from ._engine.linux.process import module_runner
 from ._engine.machine.bootstrap import Running
 from ._engine.machine.conversation import Waits
-from ._engine.network.egress import Egress, check_address, check_network
+from ._engine.network.egress import EGRESS, check_address, check_network, choose_egress
+from ._engine.network.proxy import Proxy
 from ._engine.storage.choose import KINDS, make_storage
 from ._engine.vm.accelerator import Accelerator
 
@@ -46,8 +47,9 @@ HOST: dict[str, dict[str, t.Any]] = {
 
 VM: dict[str, dict[str, t.Any]] = {
     "bridge": {"type": "str"},
-    "egress": {"type": "str", "choices": ["none", "nat"], "default": _DEFAULTS.egress},
+    "egress": {"type": "str", "choices": list(EGRESS), "default": _DEFAULTS.egress},
     "egress_refused": {"type": "list", "elements": "str", "default": []},
+    "egress_proxy": {"type": "str", "default": ""},
     "resolvers": {"type": "list", "elements": "str", "default": []},
     "disk_reserve": {"type": "int", "default": _DEFAULTS.disk_reserve},
     "user": {"type": "str", "default": _DEFAULTS.user},
@@ -128,6 +130,11 @@ def check_vm(module: t.Any) -> None:
                 check(text)
             except ValueError as error:
                 module.fail_json(msg=f"{name}: {error}")
+    if module.params["egress"] == "proxy":
+        try:
+            Proxy.parse(module.params["egress_proxy"])
+        except ValueError as error:
+            module.fail_json(msg=f"egress_proxy: {error}")
     if module.params["tftp_port"] > 65535:
         module.fail_json(msg=f"tftp_port must be at most 65535, not {module.params['tftp_port']}")
 
@@ -161,7 +168,12 @@ def make_host(module: t.Any) -> Host:
         host,
         runtime=params["runtime_dir"],
         bridge=params["bridge"],
-        egress=Egress.chosen(params["egress"], params["egress_refused"], params["resolvers"]),
+        egress=choose_egress(
+            params["egress"],
+            params["egress_refused"],
+            params["resolvers"],
+            params["egress_proxy"],
+        ),
         reserve=params["disk_reserve"],
         user=params["user"],
         report=Progress(params["progress_file"]),

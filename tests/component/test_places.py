@@ -31,14 +31,22 @@ def users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pwd, "getpwnam", getpwnam)
 
 
-def uids(host: BuildHost) -> dict[int, set[int]]:
-    """The users of running machines, each with those who own its disks."""
-    found = {}
-    for qemu in host.qemus():
-        place = Path(f"/proc/{qemu}")
-        owners = {path.stat().st_uid for path in (place / "cwd").glob("*.img")}
-        found[place.stat().st_uid] = owners
-    return found
+class Watch:
+    """Looks at a host's machines: ``seen`` are their users, each with those who own its disks."""
+
+    def __init__(self, host: BuildHost) -> None:
+        self._host = host
+        self.seen: dict[int, set[int]] = {}
+
+    def look(self) -> bool:
+        """Look; that the outcome is still wanted."""
+        found = {}
+        for qemu in self._host.qemus():
+            place = Path(f"/proc/{qemu}")
+            owners = {path.stat().st_uid for path in (place / "cwd").glob("*.img")}
+            found[place.stat().st_uid] = owners
+        self.seen = found or self.seen
+        return True
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
@@ -46,27 +54,25 @@ def test_a_machine_has_the_first_user_that_is_free(
     ready: BuildHost, users: None, taken: int
 ) -> None:
     leases = [ready.engine().leases.take(what="task", place=place) for place in range(taken)]
-    seen: list[dict[int, set[int]]] = []
-    outcome = ready.perform(alive=lambda: bool(seen.append(uids(ready)) or True))
+    watch = Watch(ready)
+    outcome = ready.perform(alive=watch.look)
     for lease in leases:
         lease.end()
     assert outcome.failure is None
     # Beyond those that there are it is the one whom all have.
     uid = [FIRST, SECOND, pwd.getpwnam(USER).pw_uid][taken]
-    assert [each for each in seen if each][-1] == {uid: {uid}}
+    assert watch.seen == {uid: {uid}}
 
 
 def test_a_template_serves_all_places(ready: BuildHost, users: None) -> None:
     ready.ensure(running={"warm": ["tiny"]})
     for place in range(2):
         leases = [ready.engine().leases.take(what="task", place=each) for each in range(place)]
-        seen: list[dict[int, set[int]]] = []
-        outcome = ready.perform(
-            warm=["tiny"], alive=lambda seen=seen: bool(seen.append(uids(ready)) or True)
-        )
+        watch = Watch(ready)
+        outcome = ready.perform(warm=["tiny"], alive=watch.look)
         for lease in leases:
             lease.end()
         assert outcome.start is not None
         assert (outcome.start.warm, outcome.start.reason) == (True, "")
         uid = [FIRST, SECOND][place]
-        assert [each for each in seen if each][-1] == {uid: {uid}}
+        assert watch.seen == {uid: {uid}}

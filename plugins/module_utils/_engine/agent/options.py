@@ -91,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
 # The options that say where things are, which all commands have.
 PLACES = (
     *("machines", "storage", "tftp", "state_dir", "runtime_dir", "log_dir"),
-    *("bridge", "egress", "egress_refused", "resolver", "disk_reserve", "user"),
+    *("bridge", "egress", "egress_refused", "egress_proxy", "resolver", "disk_reserve", "user"),
 )
 
 

@@ -12,7 +12,7 @@ import typing as t
 
 from ..host.host import Host
 from ..linux.process import Runner
-from ..network.egress import Egress
+from ..network.egress import choose_egress
 from ..storage.choose import make_storage
 from .settings import Places
 
@@ -27,7 +27,9 @@ def make_host(places: Places, run: Runner, report: t.Callable[[str], None]) -> H
         state=places.state_dir,
         runtime=places.runtime_dir,
         bridge=places.bridge,
-        egress=Egress.chosen(places.egress, places.egress_refused, places.resolver),
+        egress=choose_egress(
+            places.egress, places.egress_refused, places.resolver, places.egress_proxy
+        ),
         reserve=places.disk_reserve,
         user=places.user,
         report=report,

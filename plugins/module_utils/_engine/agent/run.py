@@ -70,7 +70,7 @@ _WORKER, _MARK = "bbot-worker", "bbot_worker/main.py"
 _OPTIONS = (
     *("toolchain_name", "cpu", "ram", "auxiliary_ram", "warm", "accelerator", "machines"),
     *("storage", "tftp", "state_dir", "runtime_dir", "log_dir", "bridge", "egress"),
-    *("egress_refused", "resolver", "user", "tftp_port", "bootstrap_timeout"),
+    *("egress_refused", "egress_proxy", "resolver", "user", "tftp_port", "bootstrap_timeout"),
     *("bootstrap_retries", "bootstrap_startup", "build_timeout", "build_retries"),
     *("build_startup", "upload_limit"),
 )

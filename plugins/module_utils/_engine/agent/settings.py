@@ -23,7 +23,8 @@ from ..errors import EngineError
 from ..formats.version import StandardVersion
 from ..host.scope import own_scope
 from ..machine.toolchain import check_toolchain_name
-from ..network.egress import check_address, check_network
+from ..network.egress import EGRESS, check_address, check_network
+from ..network.proxy import Proxy
 from ..records.values import check_trust
 from ..storage.choose import KINDS
 
@@ -53,6 +54,8 @@ class Places(t.Protocol):
     def egress(self) -> str: ...
     @property
     def egress_refused(self) -> t.Sequence[str]: ...
+    @property
+    def egress_proxy(self) -> str | None: ...
     @property
     def resolver(self) -> t.Sequence[str]: ...
     @property
@@ -271,10 +274,10 @@ class Settings:
     egress: str = dataclasses.field(
         default="none",
         metadata=_option(
-            "what guests reach beside us: nothing, or the world by this host's address",
+            "what guests reach beside us: nothing, the world by this host's address, or a proxy",
             _MACHINES,
             None,
-            choices=("none", "nat"),
+            choices=EGRESS,
         ),
     )
     egress_refused: tuple[str, ...] = dataclasses.field(
@@ -285,6 +288,15 @@ class Settings:
             "NETWORK",
             _checked(check_network),
             kind="many",
+        ),
+    )
+    egress_proxy: str | None = dataclasses.field(
+        default=None,
+        metadata=_option(
+            "the HTTP proxy that guests reach then, as this host does",
+            _MACHINES,
+            "HOST:PORT",
+            _checked(lambda text: str(Proxy.parse(text))),
         ),
     )
     resolver: tuple[str, ...] = dataclasses.field(

@@ -17,6 +17,7 @@ import typing as t
 from ..errors import EngineError
 from ..linux.process import Runner
 from ..network.egress import Egress
+from ..network.proxy import Proxy
 from ..storage.protocol import Storage
 from .locks import Leases, Lock
 from .scope import SYSTEM
@@ -49,7 +50,7 @@ class Host:
     state: str = SYSTEM.state
     runtime: str = SYSTEM.runtime
     bridge: str | None = None
-    egress: Egress | None = None
+    egress: Egress | Proxy | None = None
     reserve: int = 0
     user: str | None = None
     report: t.Callable[[str], None] = _silent

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import pwd
 import signal
@@ -27,6 +28,8 @@ _PR_SET_PDEATHSIG = 1
 _LONGEST = 4096
 _MOST = 32
 _INT = 4
+# The descriptor of a socket that is handed over (sd_listen_fds(3)).
+_LISTEN = 3
 # Seconds in which a process that was killed is gone, unless the kernel has trouble with it.
 _GIVE_UP = 5.0
 
@@ -54,14 +57,16 @@ def spawn(
     account: pwd.struct_passwd | None = None,
     capabilities: t.Collection[int] = (),
     namespace: int | None = None,
+    listen: int | None = None,
     title: str | None = None,
 ) -> int:
     """Start `program` so that it dies with us, and return its pid.
 
     It gets standard streams (an empty input, the others to the descriptor `output`) and the
     descriptors `keep`, is `account` with these `capabilities`, and in the network `namespace` of
-    that descriptor. It must not change its user, or it would outlive us. `title` is what lists
-    of processes show in place of its path. Raises SpawnError.
+    that descriptor. It must not change its user, or it would outlive us. `listen` is a socket for
+    it to accept connections of, handed over as systemd does (sd_listen_fds(3)). `title` is what
+    lists of processes show in place of its path. Raises SpawnError.
     """
     parent = os.getpid()
     environment = {"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"}
@@ -83,11 +88,17 @@ def spawn(
             output = os.dup(output)
             for source, target in ((null, 0), (output, 1), (output, 2)):
                 os.dup2(source, target)
+            kept = set(keep)
+            if listen is not None:
+                failure_in = _move(failure_in)
+                os.dup2(listen, _LISTEN)
+                kept.add(_LISTEN)
+                environment |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
             for name in os.listdir("/proc/self/fd"):
                 fd = int(name)
                 if fd > 2 and fd != failure_in:
                     with contextlib.suppress(OSError):
-                        os.set_inheritable(fd, fd in keep)
+                        os.set_inheritable(fd, fd in kept)
             for number in (signal.SIGPIPE, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             os.execve(program, [title or program, *arguments], environment)
@@ -102,6 +113,11 @@ def spawn(
         os.waitpid(pid, 0)
         raise SpawnError(f"cannot start {program}: {failure}")
     return pid
+
+
+def _move(fd: int) -> int:
+    """Return a descriptor for the same that is not the one of a socket that is handed over."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LISTEN + 1)
 
 
 def hand_over(work: t.Callable[[], t.Sequence[int]], timeout: float) -> list[int]:

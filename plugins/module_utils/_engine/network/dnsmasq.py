@@ -50,15 +50,16 @@ def arguments(
     return words
 
 
-def _account() -> pwd.struct_passwd:
-    """Return whom dnsmasq is to be: who is not root cannot have it be another."""
+def helpers_account() -> pwd.struct_passwd:
+    """Return whom a helper is to be: who is not root cannot have it be another."""
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid())
     for name in _USERS:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
     raise NetworkError(
-        f"dnsmasq has nobody to run as: this host has no user {' or '.join(_USERS)}; add one"
+        "the helpers of guests have nobody to run as: this host has no user "
+        f"{' or '.join(_USERS)}; add one"
     )
 
 
@@ -87,7 +88,7 @@ class Dnsmasq:
                     directory="/",
                     output=output,
                     title=title,
-                    account=_account(),
+                    account=helpers_account(),
                     # As it is its user already it does not change it, and ends with us.
                     capabilities=(NET_ADMIN, NET_BIND_SERVICE, NET_RAW),
                     namespace=namespace,

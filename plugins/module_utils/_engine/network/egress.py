@@ -26,6 +26,7 @@ from ..linux.process import CommandError, Runner, check, find_program
 from ..linux.rtnetlink import Rtnetlink
 from ..linux.tap import make_tap
 from .bridge import NetworkError
+from .proxy import Proxy
 from .slirp import NETWORK, ROUTER, find_slirp, own_addresses
 
 # What is not the world: the host's neighbours, the metadata of clouds, and the like.
@@ -33,6 +34,8 @@ REFUSED = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
     *("172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3"),
 )
+# What guests may reach, as options say.
+EGRESS = ("none", "nat", "proxy")
 # The table of the host's rules, which the role of this name makes.
 TABLE = "bbot_egress"
 # The links' ends on the host and in the segment. Each pair has two addresses of this network, by
@@ -66,13 +69,6 @@ class Egress:
     resolvers: t.Sequence[str] = ()
     forwarded: bool = dataclasses.field(default_factory=lambda: os.geteuid() == 0)
 
-    @classmethod
-    def chosen(
-        cls, kind: str, refused: t.Sequence[str], resolvers: t.Sequence[str]
-    ) -> Egress | None:
-        """Return what the options of these names mean; None for no way out."""
-        return cls(refused or REFUSED, resolvers) if kind == "nat" else None
-
     def check(self, run: Runner) -> Egress:
         """Return this with its resolvers. Raises NetworkError if the host is not ready for it."""
         if not self.forwarded:
@@ -92,6 +88,18 @@ class Egress:
                 "restart bbot-firewall"
             )
         return dataclasses.replace(self, resolvers=self.resolvers or _resolvers())
+
+
+def choose_egress(
+    kind: str, refused: t.Sequence[str], resolvers: t.Sequence[str], proxy: str | None
+) -> Egress | Proxy | None:
+    """Return what the options of these names mean; None for no way out. Raises NetworkError."""
+    if kind == "proxy":
+        try:
+            return Proxy.parse(proxy or "")
+        except ValueError as error:
+            raise NetworkError(f"guests are to reach a proxy (egress-proxy), but {error}") from None
+    return Egress(refused or REFUSED, resolvers) if kind == "nat" else None
 
 
 def _is_public(address: str, egress: Egress) -> bool:

@@ -27,9 +27,11 @@ from ..linux.spawn import SpawnError, hand_over
 from ..linux.tap import make_tap
 from ..tftp.server import Server
 from ..tftp.sharing import bind_for_each
+from . import proxy as _proxy
 from .bridge import NetworkError
-from .dnsmasq import Dnsmasq
+from .dnsmasq import Dnsmasq, helpers_account
 from .egress import INNER, Egress, WayOut
+from .proxy import Proxy, Relay
 from .slirp import Slirp
 
 # Where workers ask for TFTP, unless they are told otherwise (bbot-worker(1)).
@@ -70,13 +72,14 @@ def _step(name: str) -> t.Iterator[None]:
         raise NetworkError(f"{words}; {way_out}" if way_out else words) from error
 
 
-def _build(macs: t.Sequence[str], egress: Egress | None, run: Runner) -> list[int]:
+def _build(macs: t.Sequence[str], egress: Egress | Proxy | None, run: Runner) -> list[int]:
     """Make a network in this process, which is to have no other purpose.
 
-    Return the descriptors of its namespace, of the taps, and of the servers' sockets.
+    Return the descriptors of its namespace, of the taps, of the servers' sockets, and of the
+    socket of a proxy if there is one.
     """
     with _step("look at the host's network"):
-        way_out = None if egress is None else WayOut(egress, run)
+        way_out = WayOut(egress, run) if isinstance(egress, Egress) else None
     with _step(_UNSHARE):
         unshare_network()
         namespace = current_network()
@@ -106,6 +109,9 @@ def _build(macs: t.Sequence[str], egress: Egress | None, run: Runner) -> list[in
     with _step(f"have UDP port {PORT} of {SERVER} in the guest's network"):
         clients = [str(guest_address(number)) for number in range(len(macs))]
         sockets = bind_for_each(SERVER, PORT, clients)
+    if isinstance(egress, Proxy):
+        with _step("have a port for the guests' proxy"):
+            sockets.append(_proxy.listen(str(GATEWAY.ip)))
     return [namespace, *taps, *(sock.detach() for sock in sockets)]
 
 
@@ -123,7 +129,7 @@ class Seat:
         tap: int,
         sock: socket.socket,
         dnsmasq: Dnsmasq,
-        router: Slirp | None = None,
+        router: Slirp | Relay | None = None,
     ) -> None:
         self.namespace = namespace
         self.tap = tap
@@ -153,13 +159,13 @@ class SharedSegment:
     """
 
     def __init__(
-        self, macs: t.Sequence[str], owner: str, run: Runner, egress: Egress | None = None
+        self, macs: t.Sequence[str], owner: str, run: Runner, egress: Egress | Proxy | None = None
     ) -> None:
         if len(macs) > MOST_GUESTS:
             raise NetworkError(
                 f"there is no network for {len(macs)} machines of a task, but for {MOST_GUESTS}"
             )
-        if egress is not None:
+        if isinstance(egress, Egress):
             egress = egress.check(run)
         try:
             build = functools.partial(_build, macs, egress, run)
@@ -171,12 +177,19 @@ class SharedSegment:
             for fd in (namespace, *taps):
                 undo.callback(os.close, fd)
             servers = [undo.enter_context(socket.socket(fileno=fd)) for fd in sockets]
+            door = servers.pop() if isinstance(egress, Proxy) else None
             title = f"dnsmasq of {owner}"
             hosts = {mac: guest_address(number) for number, mac in enumerate(macs)}
-            resolvers = egress.resolvers if egress else ()
-            router = None
-            if egress is not None and not egress.forwarded:
-                router = Slirp(namespace, INNER, f"slirp4netns of {owner}")
+            resolvers: t.Sequence[str] = ()
+            router: Slirp | Relay | None = None
+            if isinstance(egress, Egress):
+                resolvers = egress.resolvers
+                if not egress.forwarded:
+                    router = Slirp(namespace, INNER, f"slirp4netns of {owner}")
+            elif door is not None and egress is not None:
+                account = helpers_account()
+                router = Relay(door.fileno(), egress, account, f"proxy of {owner}")
+            if router is not None:
                 undo.callback(router.close)
             dnsmasq = Dnsmasq(namespace, title, BRIDGE, GATEWAY, hosts, resolvers)
             undo.callback(dnsmasq.close)
@@ -199,7 +212,9 @@ class Segment(Seat):
 
     name = f"segment {GATEWAY}, {SERVER}"
 
-    def __init__(self, mac: str, owner: str, run: Runner, egress: Egress | None = None) -> None:
+    def __init__(
+        self, mac: str, owner: str, run: Runner, egress: Egress | Proxy | None = None
+    ) -> None:
         self._segment = SharedSegment([mac], owner, run, egress)
         (seat,) = self._segment.seats
         super().__init__(seat.namespace, seat.tap, seat.socket, seat.dnsmasq, seat.router)

@@ -34,6 +34,8 @@ from ..machine.look_in import LookIn
 from ..machine.sweep import leased
 from ..machine.template import Clone, clone
 from ..machine.toolchain import Toolchain
+from ..network.proxy import Proxy, variables
+from ..network.segment import GATEWAY
 from ..records import names
 from ..records.arrived import RESULT_LIMIT, read_arrived
 from ..records.report import ReportError, TaskReport, check_uploads, read_report
@@ -238,7 +240,7 @@ def perform(
                 if others is not None:
                     task = task.with_auxiliary_environment(others.environment)
                     talk.network, talk.companions = others.seat, others.boots
-                offer_task(task, get)
+                offer_task(_told_of_proxy(task, host), get)
                 failure = converse(host, own, running.accelerator, talk, phases)
         except (EngineError, OSError) as error:
             keeper.keep("host", sentence(error))
@@ -264,6 +266,19 @@ def perform(
 def for_result(limits: Limits) -> Limits:
     """``limits`` with that of the result, which is parsed, beside those of other uploads."""
     return dataclasses.replace(limits, named=dict.fromkeys(names.RESULT, RESULT_LIMIT))
+
+
+def _told_of_proxy(task: Task, host: Host) -> Task:
+    """Return the task with what its build has to know of the proxy that it reaches, if it does.
+
+    It is told as auxiliary machines' variables are, which workers know of.
+    """
+    if not isinstance(host.egress, Proxy) or host.bridge is not None:
+        return task
+    lines = [f"{name}={value}" for name, value in variables(str(GATEWAY.ip)).items()]
+    if task.auxiliary_environment:
+        lines.append(task.auxiliary_environment)
+    return task.with_auxiliary_environment("\n".join(lines))
 
 
 def offer_task(task: Task, folder: str) -> None:

@@ -282,7 +282,7 @@ def test_a_machine_that_somebody_looks_into_is_not_thrown_away(site: Site) -> No
 
 class _Places:
     storage, bridge, user = "auto", "br1", None
-    egress, egress_refused, resolver = "none", (), ()
+    egress, egress_refused, egress_proxy, resolver = "none", (), None, ()
     disk_reserve = 0
 
     def __init__(self, root: Path) -> None:
