@@ -70,9 +70,9 @@ _WORKER, _MARK = "bbot-worker", "bbot_worker/main.py"
 _OPTIONS = (
     *("toolchain_name", "cpu", "ram", "auxiliary_ram", "warm", "accelerator", "machines"),
     *("storage", "tftp", "state_dir", "runtime_dir", "log_dir", "bridge", "egress"),
-    *("egress_refused", "egress_proxy", "resolver", "user", "tftp_port", "bootstrap_timeout"),
-    *("bootstrap_retries", "bootstrap_startup", "build_timeout", "build_retries"),
-    *("build_startup", "upload_limit"),
+    *("egress_refused", "egress_proxy", "resolver", "disk_reserve", "user", "tftp_port"),
+    *("bootstrap_timeout", "bootstrap_retries", "bootstrap_startup", "build_timeout"),
+    *("build_retries", "build_startup", "upload_limit", "write_limit"),
 )
 
 
@@ -357,6 +357,7 @@ class _Visit:
             alive=self._alive,
             progress=self._screen.show,
             warm=settings.warm,
+            writes=settings.write_limit,
             auxiliary_ram=settings.auxiliary_ram,
         )
 
