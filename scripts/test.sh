@@ -4,7 +4,7 @@
 # tests, whose summary comes last.
 #
 #   scripts/test.sh              all that, with a build host provisioned from scratch
-#   scripts/test.sh everything   more build hosts, too: of other releases, and several
+#   scripts/test.sh everything   more build hosts, too: of other releases, several, and an ordinary user's
 #   scripts/test.sh static       the checks that run nothing
 #   scripts/test.sh sanity       ansible-test
 #   scripts/test.sh coverage     what share of the engine's lines its unit tests run
@@ -203,7 +203,7 @@ checks_and_hosts()
 more_hosts()
 {
   BBOT_RELEASE=trixie hosts default
-  hosts fleet
+  hosts fleet ordinary
 }
 
 install_packages \

@@ -19,6 +19,8 @@ base=(ca-certificates dbus iproute2 kmod openssh-server python3 systemd-sysv ude
 # What the roles and the builder of images ask apt for.
 wanted=(btrfs-progs busybox-static dnsmasq-base e2fsprogs kmod mmdebstrap nftables openssl python3-apt python3-requests
   qemu-system-x86 seabios tar)
+# What root installs for those who are not.
+wanted+=(dbus-user-session libpam-systemd slirp4netns uidmap)
 # What the tiny image is laid out from, were it installed or not.
 tiny=(busybox-static libbz2-1.0 libc6 libexpat1 liblzma5 zlib1g)
 
