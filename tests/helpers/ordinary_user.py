@@ -37,7 +37,7 @@ class User:
             **{key: value for key, value in os.environ.items() if key.startswith(kept)},
             "HOME": str(self.home),
             "USER": name,
-            "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LC_ALL": "C.UTF-8",
             "XDG_RUNTIME_DIR": str(self.runtime),
             "PIP_NO_CACHE_DIR": "1",

@@ -19,7 +19,12 @@ import rootless
 from programs import BuildError
 
 
+# Where tools of administration are, which an ordinary user's shell does not look for there.
+_SEARCHED_TOO = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
 def main() -> int:
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *_SEARCHED_TOO])
     parser = argparse.ArgumentParser(description="Build a machine image for bbot.agent.")
     parser.add_argument("--variant", choices=("debian", "tiny"), required=True)
     parser.add_argument("--name", required=True, help="the machine's name")

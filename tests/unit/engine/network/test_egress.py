@@ -18,8 +18,10 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.network.egress 
     Egress,
     check_address,
     check_network,
+    choose_egress,
     rules,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.proxy import Proxy
 
 
 def resolvers(monkeypatch: pytest.MonkeyPatch, folder: Path, *texts: str | None) -> list[str]:
@@ -60,10 +62,13 @@ def test_no_resolver(
 
 
 def test_what_options_mean() -> None:
-    assert Egress.chosen("none", ["10.0.0.0/8"], []) is None
-    chosen = Egress.chosen("nat", [], ["10.0.0.1"])
-    assert chosen == Egress(REFUSED, ["10.0.0.1"])
-    assert Egress.chosen("nat", ["10.0.0.0/8"], []) == Egress(["10.0.0.0/8"], [])
+    assert choose_egress("none", ["10.0.0.0/8"], [], "a:1") is None
+    assert choose_egress("nat", [], ["10.0.0.1"], None) == Egress(REFUSED, ["10.0.0.1"])
+    assert choose_egress("nat", ["10.0.0.0/8"], [], None) == Egress(["10.0.0.0/8"], [])
+    assert choose_egress("proxy", [], [], "cache.example:3142") == Proxy("cache.example", 3142)
+    for text in (None, "", "cache.example"):
+        with pytest.raises(NetworkError, match=r"\(egress-proxy\), but '.*' is no HOST:PORT"):
+            choose_egress("proxy", [], [], text)
 
 
 def test_rules() -> None:

@@ -122,7 +122,9 @@ def test_without_dnsmasq(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     else:
         monkeypatch.setattr(_dnsmasq, "find_program", lambda *_: "/bin/false")
         monkeypatch.setattr(_dnsmasq, "_USERS", ("bbot-none",))
-        words = "dnsmasq has nobody to run as: this host has no user bbot-none; add one"
+        words = (
+            "the helpers of guests have nobody to run as: this host has no user bbot-none; add one"
+        )
     assert refusal() == words
 
 
