@@ -18,7 +18,6 @@ import image
 import rootless
 from programs import BuildError
 
-
 # Where tools of administration are, which an ordinary user's shell does not look for there.
 _SEARCHED_TOO = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
