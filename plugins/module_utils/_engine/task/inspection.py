@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import typing as t
+
+from ..linux.program import run_program
 
 # Seconds. Looking at sources takes a fraction of one.
 _PATIENCE = 120
@@ -27,15 +28,8 @@ def inspect(worker: str, tree: str, words: str) -> dict[str, t.Any]:
     # Isolated from the environment's Python paths; nothing is written beside the worker.
     command = [sys.executable, "-I", "-B", worker, "--inspect", tree, "--config", words]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
-        said: dict[str, t.Any] = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        _status, output, _errors = run_program(command, timeout=_PATIENCE)
+        said: dict[str, t.Any] = json.loads(output)
+    except (OSError, ValueError) as error:
         return {"error": f"the sources in {tree} cannot be looked at: {error}"}
     return said

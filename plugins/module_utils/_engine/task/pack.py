@@ -17,12 +17,12 @@ import dataclasses
 import os
 import re
 import stat
-import subprocess
 import tarfile
 import tempfile
 import typing as t
 
 from ..errors import EngineError
+from ..linux.program import run_program
 
 IGNORE_FILE = ".bbotignore"
 
@@ -147,12 +147,9 @@ def git(folder: str, *arguments: str, environment: t.Mapping[str, str] | None = 
     command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false"]
     command += ["-c", "core.quotePath=false", "-C", folder, *arguments]
     try:
-        done = subprocess.run(
+        status, output, errors = run_program(
             command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            env={
+            environment={
                 **os.environ,
                 "LC_ALL": "C.UTF-8",
                 "GIT_OPTIONAL_LOCKS": "0",
@@ -161,10 +158,10 @@ def git(folder: str, *arguments: str, environment: t.Mapping[str, str] | None = 
         )
     except OSError as error:
         raise SourceError(f"cannot run git: {error.strerror}") from error
-    if done.returncode:
-        reason = os.fsdecode(done.stderr).strip().splitlines()[-1:] or ["no reason given"]
+    if status:
+        reason = os.fsdecode(errors).strip().splitlines()[-1:] or ["no reason given"]
         raise SourceError(f"git {arguments[0]} fails in {folder}: {reason[0]}")
-    return os.fsdecode(done.stdout)
+    return os.fsdecode(output)
 
 
 def _is_repository(folder: str) -> bool:
