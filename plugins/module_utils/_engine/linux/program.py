@@ -11,8 +11,10 @@ They say what they like, in bytes: their output goes to files, so that nobody wa
 
 from __future__ import annotations
 
+import errno
 import os
 import select
+import shutil
 import signal
 import tempfile
 import typing as t
@@ -30,22 +32,33 @@ def run_program(
     that it has, None for ours. It is killed if it takes longer than `timeout` seconds, and if an
     exception ends the waiting. Raises OSError, TimeoutError among them.
     """
+    program = shutil.which(command[0])
+    if program is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            streams = (null, output.fileno(), errors.fileno())
-            pid = os.posix_spawnp(
-                command[0],
-                list(command),
-                os.environ if environment is None else environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(streams)
-                ],
-            )
-        finally:
-            os.close(null)
+        pid = os.fork()
+        if pid == 0:
+            _become(program, command, environment, (output.fileno(), errors.fileno()))
         status = _await(pid, timeout)
         return status, _content(output), _content(errors)
+
+
+def _become(
+    program: str,
+    command: t.Sequence[str],
+    environment: t.Mapping[str, str] | None,
+    outputs: t.Sequence[int],
+) -> t.NoReturn:
+    """Be the program from here on. What keeps it from that is its only error output."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for target, source in enumerate(outputs, 1):
+            os.dup2(source, target)
+        os.execve(program, list(command), os.environ if environment is None else environment)
+    except OSError as error:
+        os.write(2, f"{program}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)
 
 
 def _await(pid: int, timeout: float | None) -> int:

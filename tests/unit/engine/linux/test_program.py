@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.linux.program import run_program
@@ -37,6 +38,14 @@ def test_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(FileNotFoundError):
         run_program(["git"])
+
+
+def test_one_that_is_no_program(tmp_path: Path) -> None:
+    path = tmp_path / "program"
+    path.write_bytes(b"\x7fELF")
+    path.chmod(0o755)
+    status, output, errors = run_program([str(path)])
+    assert (status, output, errors) == (127, b"", f"{path}: Exec format error\n".encode())
 
 
 def test_one_that_takes_too_long() -> None:
