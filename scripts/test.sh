@@ -206,14 +206,15 @@ more_hosts()
   hosts fleet ordinary
 }
 
+# Lua by its version: else its interpreter and the headers may be of different ones.
 install_packages \
-  atftp autoconf automake btrfs-progs busybox-static cargo cmake cpio curl debhelper dnsmasq-base dpkg-dev e2fsprogs \
-  fakeroot faketime g++ gcc git golang-go iproute2 kmod libc6-dev libmodule-build-perl libtool lintian lua-busted lz4 \
-  luarocks lzip make meson mmdebstrap mount nftables ninja-build openssh-client openssh-server openssl perl \
-  pkg-config procps python3-pip python3-pytest python3-pytest-cov python3-setuptools python3-venv python3-wheel \
-  python3-yaml qemu-system-x86 rake \
-  rpm rpmlint ruby ruby-minitest scons seabios shellcheck slirp4netns systemd-container tftp-hpa tftpd-hpa uidmap util-linux \
-  xfsprogs xz-utils zstd
+  atftp autoconf automake btrfs-progs busybox-static cargo cmake cpio curl debhelper dnsmasq-base dpkg-dev \
+  e2fsprogs fakeroot faketime g++ gcc git golang-go iproute2 kmod libc6-dev liblua5.1-0-dev \
+  libmodule-build-perl libtool lintian lua-busted lua5.1 luarocks lz4 lzip make meson mmdebstrap mount nftables \
+  ninja-build openssh-client openssh-server openssl perl pkg-config procps python3-pip python3-pytest \
+  python3-pytest-cov python3-setuptools python3-venv python3-wheel python3-yaml qemu-system-x86 rake rpm \
+  rpmlint ruby ruby-minitest scons seabios shellcheck slirp4netns systemd-container tftp-hpa tftpd-hpa uidmap \
+  util-linux xfsprogs xz-utils zstd
 # Node.js from elsewhere brings npm.
 command -v npm > /dev/null || install_packages nodejs npm
 # Some 250 MB to download, for tests that are run by -m long only.
