@@ -24,7 +24,7 @@ from ..formats.version import StandardVersion
 from ..host.scope import own_scope
 from ..machine.toolchain import check_toolchain_name
 from ..network.egress import EGRESS, check_address, check_network
-from ..network.proxy import Proxy
+from ..network.proxy import Proxy, to_port
 from ..records.values import check_trust
 from ..storage.choose import KINDS
 
@@ -92,9 +92,7 @@ def _endpoint(text: str) -> tuple[str, int]:
     """The address and port in `text`; ValueError if it is none."""
     address, _colon, port = text.rpartition(":")
     ipaddress.ip_address(address.strip("[]"))
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
-        raise ValueError(f"{port!r} is not a port")
-    return address.strip("[]"), int(port)
+    return address.strip("[]"), to_port(port)
 
 
 def _checked(check: t.Callable[[str], t.Any]) -> t.Callable[[str], t.Any]:

@@ -16,7 +16,9 @@ import typing as t
 
 # linux/capability.h, linux/prctl.h
 NET_BIND_SERVICE, NET_ADMIN, NET_RAW = 10, 12, 13
-_VERSION = 0x20080522
+_HEADER = struct.pack("=Ii", 0x20080522, 0)
+# Effective, permitted and inheritable ones, of each the lower and then the upper half.
+_SETS = struct.Struct("=6I")
 _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -36,11 +38,8 @@ def become(account: pwd.struct_passwd, kept: t.Collection[int] = ()) -> None:
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
     if kept:
-        mask = sum(1 << each for each in kept)
-        header = struct.pack("=Ii", _VERSION, 0)
-        _check(_libc.capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)))
-        for each in kept:
-            _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, each, 0, 0))
+        mask = _mask(kept)
+        _set([mask, mask, mask, 0, 0, 0], kept)
 
 
 def hand_down(kept: t.Collection[int]) -> None:
@@ -48,13 +47,20 @@ def hand_down(kept: t.Collection[int]) -> None:
 
     That of root is so anyway. Raises OSError.
     """
-    header = struct.pack("=Ii", _VERSION, 0)
-    state = ctypes.create_string_buffer(24)
-    _check(_libc.capget(header, state))
-    # Effective, permitted and inheritable ones, of each the lower and then the upper half.
-    sets = list(struct.unpack("=6I", state.raw))
-    sets[2] |= sum(1 << each for each in kept)
-    _check(_libc.capset(header, struct.pack("=6I", *sets)))
+    state = ctypes.create_string_buffer(_SETS.size)
+    _check(_libc.capget(_HEADER, state))
+    sets = list(_SETS.unpack(state.raw))
+    sets[2] |= _mask(kept)
+    _set(sets, kept)
+
+
+def _mask(capabilities: t.Iterable[int]) -> int:
+    return sum(1 << each for each in capabilities)
+
+
+def _set(sets: t.Sequence[int], kept: t.Iterable[int]) -> None:
+    """Have the `sets`, and programs those of them that are `kept`."""
+    _check(_libc.capset(_HEADER, _SETS.pack(*sets)))
     for each in kept:
         _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, each, 0, 0))
 

@@ -13,23 +13,26 @@ how far they come: nothing is forwarded, and no firewall is asked. The relay is 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import pwd
-import select
 import socket
 import typing as t
 
-from ..errors import EngineError
-from ..linux.spawn import end_child, spawn
 from .bridge import NetworkError
+from .helper import Helper, account
 
 # Where guests find it at their gateway: the port that proxies usually have.
 PORT = 3128
 _PROGRAM = "/lib/systemd/systemd-socket-proxyd"
 # At once, of all guests of a segment.
 _CONNECTIONS = 100
+
+
+def to_port(text: str) -> int:
+    """Return the port that `text` is. Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 16):
+        raise ValueError(f"{text!r} is not a port")
+    return int(text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +48,7 @@ class Proxy:
         host, colon, port = text.rpartition(":")
         if not colon or not host or not host.isprintable() or set(host) & set(" /@"):
             raise ValueError(f"{text!r} is no HOST:PORT")
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
-            raise ValueError(f"{port!r} is no port")
-        return cls(host, int(port))
+        return cls(host, to_port(port))
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -74,51 +75,23 @@ def listen(gateway: str) -> socket.socket:
     return sock
 
 
-class Relay:
-    """A running relay from the socket `sock` of guests to the `proxy`; it dies with us.
+class Relay(Helper):
+    """A running relay from the socket `sock` of guests to the `proxy`.
 
-    `account` is whom it runs as, None for us. `title` is what lists of processes show. Raises
-    NetworkError.
+    `title` is what lists of processes show. Raises NetworkError.
     """
 
-    def __init__(
-        self, sock: int, proxy: Proxy, account: pwd.struct_passwd | None, title: str
-    ) -> None:
+    def __init__(self, sock: int, proxy: Proxy, title: str) -> None:
         if not os.path.exists(_PROGRAM):
             raise NetworkError(
                 f"guests cannot be led to the proxy: there is no {_PROGRAM}; install the package "
                 "systemd"
             )
-        self._said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        with contextlib.ExitStack() as undo:
-            undo.callback(os.close, self._said)
-            try:
-                self.pid = spawn(
-                    _PROGRAM,
-                    [f"--connections-max={_CONNECTIONS}", str(proxy)],
-                    directory="/",
-                    output=output,
-                    account=account,
-                    listen=sock,
-                    title=title,
-                )
-            except EngineError as error:
-                raise NetworkError(str(error)) from error
-            finally:
-                os.close(output)
-            undo.callback(end_child, self.pid)
-            self._pidfd = os.pidfd_open(self.pid)
-            undo.callback(os.close, self._pidfd)
-            self._undo = undo.pop_all()
-
-    def check(self) -> None:
-        """Raise NetworkError if it has ended, which it never does by itself."""
-        if select.select([self._pidfd], [], [], 0)[0]:
-            words = ""
-            with contextlib.suppress(BlockingIOError):
-                words = " ".join(os.read(self._said, 4096).decode(errors="replace").split())
-            raise NetworkError(f"the relay to the guests' proxy has ended: {words or 'no message'}")
-
-    def close(self) -> None:
-        """End it; harmless a second time."""
-        self._undo.close()
+        super().__init__(
+            "the relay to the guests' proxy",
+            _PROGRAM,
+            [f"--connections-max={_CONNECTIONS}", str(proxy)],
+            title,
+            account=account(),
+            listen=sock,
+        )

@@ -29,7 +29,7 @@ from ..tftp.server import Server
 from ..tftp.sharing import bind_for_each
 from . import proxy as _proxy
 from .bridge import NetworkError
-from .dnsmasq import Dnsmasq, helpers_account
+from .dnsmasq import Dnsmasq
 from .egress import INNER, Egress, WayOut
 from .proxy import Proxy, Relay
 from .slirp import Slirp
@@ -187,8 +187,7 @@ class SharedSegment:
                 if not egress.forwarded:
                     router = Slirp(namespace, INNER, f"slirp4netns of {owner}")
             elif door is not None and egress is not None:
-                account = helpers_account()
-                router = Relay(door.fileno(), egress, account, f"proxy of {owner}")
+                router = Relay(door.fileno(), egress, f"proxy of {owner}")
             if router is not None:
                 undo.callback(router.close)
             dnsmasq = Dnsmasq(namespace, title, BRIDGE, GATEWAY, hosts, resolvers)

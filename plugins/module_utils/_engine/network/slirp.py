@@ -20,8 +20,8 @@ import select
 from ..errors import EngineError
 from ..linux.netns import owner_of
 from ..linux.process import find_program
-from ..linux.spawn import end_child, spawn
 from .bridge import NetworkError
+from .helper import Helper
 
 # Its network, of which it has the second address, as it is by default; and the host's addresses.
 NETWORK = ipaddress.IPv4Interface("10.0.2.100/24")
@@ -55,64 +55,46 @@ def own_addresses() -> list[str]:
     return found
 
 
-class Slirp:
+class Slirp(Helper):
     """A running slirp4netns for the `namespace` of a descriptor, in which it has the tap `tap`.
 
-    It ends at close(), and with us. `title` is what lists of processes show. Raises NetworkError.
+    `title` is what lists of processes show. Raises NetworkError, and OSError.
     """
 
     def __init__(self, namespace: int, tap: str, title: str) -> None:
         program = find_slirp()
-        with contextlib.ExitStack() as undo:
-            said, output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            undo.callback(os.close, said)
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as given:
             # It ends when the other end of this one is closed.
-            end, self._alive = os.pipe2(os.O_CLOEXEC)
-            undo.callback(os.close, self._alive)
+            end, alive = os.pipe2(os.O_CLOEXEC)
+            given.callback(os.close, end)
+            undo.callback(os.close, alive)
             ready, told = os.pipe2(os.O_CLOEXEC)
+            given.callback(os.close, told)
+            begun = undo.enter_context(os.fdopen(ready, "rb", buffering=0))
             user = owner_of(namespace)
-            theirs = [output, end, told, user]
+            given.callback(os.close, user)
             words = ["--mtu=1500", "--disable-host-loopback", "--disable-dns"]
             words += ["--enable-seccomp", f"--exit-fd={end}", f"--ready-fd={told}"]
             words += ["--netns-type=path", f"--userns-path=/proc/self/fd/{user}"]
-            try:
-                self.pid = spawn(
-                    program,
-                    [*words, f"/proc/self/fd/{namespace}", tap],
-                    directory="/",
-                    output=output,
-                    keep=[end, told, user, namespace],
-                    title=title,
-                )
-            except EngineError as error:
-                raise NetworkError(str(error)) from error
-            finally:
-                for fd in theirs:
-                    os.close(fd)
-            undo.callback(end_child, self.pid)
-            with contextlib.closing(os.fdopen(ready, "rb", buffering=0)) as begun:
-                if not select.select([begun], [], [], _PATIENCE)[0] or not begun.read(1):
-                    raise NetworkError(f"slirp4netns does not let guests out: {_words(said)}")
-            self._said = said
-            self._pidfd = os.pidfd_open(self.pid)
-            undo.callback(os.close, self._pidfd)
-            self._undo = undo.pop_all()
-
-    def check(self) -> None:
-        """Raise NetworkError if it has ended, which it never does by itself."""
-        if select.select([self._pidfd], [], [], 0)[0]:
-            raise NetworkError(
-                f"slirp4netns, which lets the guests out, has ended: {_words(self._said)}"
+            super().__init__(
+                "slirp4netns, which lets the guests out,",
+                program,
+                [*words, f"/proc/self/fd/{namespace}", tap],
+                title,
+                keep=[end, told, user, namespace],
             )
+            undo.callback(super().close)
+            # Else nobody would be told of its end.
+            given.close()
+            if not select.select([begun], [], [], _PATIENCE)[0] or not begun.read(1):
+                words = self.lines() or ["no message"]
+                raise NetworkError(f"slirp4netns does not let guests out: {words[-1]}")
+            self._all = undo.pop_all()
+
+    def lines(self) -> list[str]:
+        """The last line of what it has said: it is talkative."""
+        return super().lines()[-1:]
 
     def close(self) -> None:
         """End it; harmless a second time."""
-        self._undo.close()
-
-
-def _words(said: int) -> str:
-    """The last of what it has said, which is to be read without waiting."""
-    with contextlib.suppress(BlockingIOError):
-        lines = os.read(said, 65536).decode(errors="replace").split("\n")
-        return next((line for line in reversed(lines) if line.strip()), "no message")
-    return "no message"
+        self._all.close()

@@ -18,6 +18,9 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.network import 
     dnsmasq as _dnsmasq,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network import (
+    helper as _helper,
+)
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network import (
     segment as _segment,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
@@ -121,7 +124,7 @@ def test_without_dnsmasq(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
         words = "no program 'dnsmasq' on this host; install the package dnsmasq-base"
     else:
         monkeypatch.setattr(_dnsmasq, "find_program", lambda *_: "/bin/false")
-        monkeypatch.setattr(_dnsmasq, "_USERS", ("bbot-none",))
+        monkeypatch.setattr(_helper, "_USERS", ("bbot-none",))
         words = (
             "the helpers of guests have nobody to run as: this host has no user bbot-none; add one"
         )
