@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import typing as t
 
 from helpers.build_host import BuildHost
@@ -23,8 +22,7 @@ def make_host(site: Site, names: t.Sequence[str]) -> BuildHost:
     for name in names:
         say(f"bootstrap machine {name}, and save it")
         source = site.btrfs / f"image-{name}"
-        host.storage.create(str(source))
-        subprocess.run(["cp", "--sparse=always", "-r", f"{image}/.", str(source)], check=True)
+        host.copy(image, source, read_only=False)
         manifest = source / "manifest"
         manifest.write_text(manifest.read_text().replace("\nname: tiny\n", f"\nname: {name}\n"))
         host.install(name, source=source)

@@ -40,16 +40,13 @@ def site() -> t.Iterator[Site]:
 @pytest.fixture(scope="session")
 def bootstrapped(site: Site) -> Machine:
     """The tiny machine, bootstrapped with our worker, to be had by hosts as a snapshot."""
-    import subprocess
-
     from helpers.build_host import BuildHost
     from helpers.images import tiny_image
 
     image = tiny_image()
     host = BuildHost(site)
     source = site.btrfs / "tiny"
-    host.storage.create(str(source))
-    subprocess.run(["cp", "--sparse=always", "-r", f"{image}/.", str(source)], check=True)
+    host.copy(image, source, read_only=False)
     host.install(source=source)
     with site.namespace.entered():
         ensured = host.ensure()

@@ -10,7 +10,6 @@ import dataclasses
 import os
 import re
 import signal
-import subprocess
 import threading
 import typing as t
 from pathlib import Path
@@ -74,8 +73,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def install(host: BuildHost, image: Path, service: str = "", name: str = NAME) -> None:
     """Install a machine, an auxiliary one, under the name that tasks call it by."""
     source = host.volume / "image"
-    host.storage.create(str(source))
-    subprocess.run(["cp", "--sparse=always", "-r", f"{image}/.", str(source)], check=True)
+    host.copy(image, source, read_only=False)
     manifest = source / "manifest"
     text = re.sub("^name: .*$", f"name: {name}", manifest.read_text(), count=1, flags=re.MULTILINE)
     manifest.write_text(text)

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import os
 import shutil
-import subprocess
 import typing as t
 from pathlib import Path
 
@@ -45,15 +44,6 @@ def ext4(site: Site) -> t.Iterator[Path]:
         yield place
 
 
-def copied(host: BuildHost, source: str, path: Path, *, read_only: bool = True) -> None:
-    """Make ``path`` a subvolume with the files of a machine on another store."""
-    host.storage.create(str(path))
-    command = ["cp", "--sparse=always", "--reflink=auto", "-r", f"{source}/.", str(path)]
-    subprocess.run(command, check=True)
-    if read_only:
-        host.storage.set_read_only(str(path), True)
-
-
 @pytest.fixture
 def directories(site: Site, ext4: Path, bootstrapped: Machine) -> t.Iterator[BuildHost]:
     """A build host on ext4 with the machine tiny, yet to be bootstrapped."""
@@ -61,7 +51,7 @@ def directories(site: Site, ext4: Path, bootstrapped: Machine) -> t.Iterator[Bui
         host = BuildHost(site, "auto", ext4)
         (host.volume / "tiny").mkdir()
         assert bootstrapped.revision is not None
-        copied(host, bootstrapped.revision, host.volume / "tiny" / REVISION)
+        host.copy(bootstrapped.revision, host.volume / "tiny" / REVISION)
         host.link("tiny", 1)
         yield host
         host.assert_clean()
@@ -71,7 +61,7 @@ def directories(site: Site, ext4: Path, bootstrapped: Machine) -> t.Iterator[Bui
 @pytest.fixture
 def ready(directories: BuildHost, bootstrapped: Machine) -> BuildHost:
     """The same, bootstrapped elsewhere."""
-    copied(directories, bootstrapped.bootstrapped_path, directories.volume / "tiny" / MACHINE)
+    directories.copy(bootstrapped.bootstrapped_path, directories.volume / "tiny" / MACHINE)
     assert directories.machine().state == "current", directories.machine().reasons
     return directories
 
@@ -143,7 +133,7 @@ def test_a_machine_goes_on_with_its_task_when_it_is_bootstrapped_anew(
     def replace(line: str) -> None:
         host.lines.append(line)
         if line == "phase start":
-            copied(host, bootstrapped.bootstrapped_path, Path(f"{path}-new"))
+            host.copy(bootstrapped.bootstrapped_path, Path(f"{path}-new"))
             host.storage.exchange(path, f"{path}-new")
             host.storage.delete(f"{path}-new")
             replaced.append(line)
@@ -171,7 +161,7 @@ def test_a_failed_machine_is_suspended_and_resumed(
     suspensions = Suspensions(host.engine(), 3, 86400.0)
     path = host.volume / "tiny" / MACHINE
     host.storage.delete(str(path))
-    copied(host, bootstrapped.bootstrapped_path, path, read_only=False)
+    host.copy(bootstrapped.bootstrapped_path, path, read_only=False)
     guest.replace_worker(path / "disk.img", "#!/bin/sh\nexit 1\n")
     host.storage.set_read_only(str(path), True)
     outcome = host.perform(files=files, waits=Waits(15, 15, 0), park=suspensions.park)
@@ -193,9 +183,9 @@ def test_blocks_are_shared_where_the_file_system_can(
         host = BuildHost(site, "directory")
         (host.volume / "tiny").mkdir()
         assert bootstrapped.revision is not None
-        copied(host, bootstrapped.revision, host.volume / "tiny" / REVISION)
+        host.copy(bootstrapped.revision, host.volume / "tiny" / REVISION)
         host.link("tiny", 1)
-        copied(host, bootstrapped.bootstrapped_path, host.volume / "tiny" / MACHINE)
+        host.copy(bootstrapped.bootstrapped_path, host.volume / "tiny" / MACHINE)
         seen = []
 
         def look(line: str) -> None:

@@ -21,16 +21,25 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.network import 
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.egress import Egress
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.segment import (
-    GATEWAY,
     Segment,
 )
 from helpers.build_host import run
 from helpers.ordinary_user import tun_for_all
 from helpers.waiting import until
-from helpers.world import HOST, LAN, LAN_HOST, MAC, WORLD, World, beside, guest_in, reaches
+from helpers.world import (
+    HOST,
+    LAN,
+    LAN_HOST,
+    MAC,
+    WORLD,
+    World,
+    beside,
+    guest_in,
+    looks_up,
+    reaches,
+)
 
 _PR_SET_DUMPABLE = 4
-QUERY = bytes.fromhex("471101000001000000000000076578616d706c65036f72670000010001")
 
 
 @pytest.fixture
@@ -102,16 +111,7 @@ def test_the_world_but_not_the_host_and_its_neighbours(world: World) -> None:
 def test_names_are_looked_up_by_dnsmasq_only(world: World) -> None:
     def body() -> None:
         with let_out() as segment:
-            guest = guest_in(segment)
-            assert guest.discover() is not None
-            guest.send_udp((str(GATEWAY.ip), 53), 5000, QUERY)
-
-            def asked() -> bool:
-                world.pump()
-                list(guest.frames(0.05))
-                return (WORLD, 53, HOST) in world.heard
-
-            until(asked, "the resolver is asked", 10)
+            looks_up(segment, world)
 
     by_a_user(body)
 

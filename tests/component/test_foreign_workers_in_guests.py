@@ -96,9 +96,7 @@ def test_it_is_bootstrapped_and_builds(
     image: Path, host: BuildHost, tmp_path: Path, version: str
 ) -> None:
     source = host.machines / "source"
-    host.storage.create(str(source))
-    copy = ["cp", "--sparse=always", "-r", f"{image}/.", str(source)]
-    subprocess.run(copy, check=True)
+    host.copy(image, source, read_only=False)
     host.install("debian", source=source)
     install_toolchain(host.tftp, bootstrap=bootstrap_of(version), version="0.17.0")
     waits = Waits(startup=300, total=300, retries=0, shutdown=60)

@@ -202,25 +202,12 @@ def broken(site: Site, bootstrapped: Machine, request: pytest.FixtureRequest) ->
     with contextlib.ExitStack() as stack:
         host = stack.enter_context(_host(site, name))
         if name == "disk":
-            _install_copied(host, bootstrapped)
+            # It shares nothing with the file system that it is on.
+            host.install_copy(bootstrapped)
+            host.script("tiny", WORKER)
         else:
             host.install_scripted(bootstrapped, WORKER)
         yield FAULTS[name](host)
-
-
-def _install_copied(host: BuildHost, source: Machine) -> None:
-    """Install the machine on a file system that shares nothing with the one it is on."""
-    folder = host.volume / "tiny"
-    folder.mkdir()
-    assert source.revision is not None
-    for name, old in (("tiny-1.1", source.revision), ("tiny-default", source.bootstrapped_path)):
-        path = folder / name
-        host.storage.create(str(path))
-        subprocess.run(["cp", "--sparse=always", "-r", f"{old}/.", str(path)], check=True)
-        if name == "tiny-default":
-            guest.replace_worker(path / "disk.img", WORKER)
-        host.storage.set_read_only(str(path), True)
-    host.link("tiny", 1)
 
 
 @contextlib.contextmanager

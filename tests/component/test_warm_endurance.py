@@ -101,8 +101,7 @@ def debian() -> Path:
 @pytest.mark.long
 def test_the_debian_machine(debian: Path, site: Site, host: BuildHost, archive: Path) -> None:
     source = site.btrfs / "debian"
-    host.storage.create(str(source))
-    subprocess.run(["cp", "--sparse=always", "-r", f"{debian}/.", str(source)], check=True)
+    host.copy(debian, source, read_only=False)
     host.install("debian", source=source)
     ram = 786432
     ensured = host.ensure("debian", running={"warm": ["debian"], "ram": ram})

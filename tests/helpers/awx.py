@@ -64,11 +64,6 @@ class Job:
         ]
 
 
-def fetched() -> bool:
-    """Whether the collection awx.awx is here."""
-    return (FOREIGN / "ansible_collections" / "awx" / "awx").is_dir()
-
-
 def configure(
     awx: Awx, home: Path, *words: str, code: int = 0, **variables: t.Any
 ) -> tuple[int, str]:

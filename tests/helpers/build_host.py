@@ -187,12 +187,16 @@ class BuildHost:
         places = {source.revision: "1.1", source.bootstrapped_path: "default"}
         (self.volume / source.name).mkdir()
         for place, last in places.items():
-            path = self.volume / source.name / f"{source.name}-{last}"
-            self.storage.create(str(path))
-            command = ["cp", "--sparse=always", "--reflink=auto", "-r", f"{place}/.", str(path)]
-            subprocess.run(command, check=True)
-            self.storage.set_read_only(str(path), True)
+            self.copy(place, self.volume / source.name / f"{source.name}-{last}")
         self.link(source.name, 1)
+
+    def copy(self, source: str | Path, path: Path, *, read_only: bool = True) -> None:
+        """Make ``path`` a subvolume with the files of a folder anywhere else."""
+        self.storage.create(str(path))
+        command = ["cp", "--sparse=always", "--reflink=auto", "-r", f"{source}/.", str(path)]
+        subprocess.run(command, check=True)
+        if read_only:
+            self.storage.set_read_only(str(path), True)
 
     def machine(self, name: str = "tiny", toolchain: str = "default") -> Machine:
         return look(self.engine(), "default", name, self.toolchain(toolchain))

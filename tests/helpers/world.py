@@ -18,16 +18,21 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.linux.netns imp
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network import (
     segment as _segment,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._engine.network.segment import Segment
+from ansible_collections.bbot.agent.plugins.module_utils._engine.network.segment import (
+    GATEWAY,
+    Segment,
+)
 
 from .frames import FrameGuest
 from .links import ip
 from .namespace import Namespace
+from .waiting import until
 
 MAC, FIRST = "02:00:00:00:00:20", "172.30.254.2"
 # The host's addresses and the world's, in networks that are public, as far as we know, and private.
 HOST, WORLD = "203.0.113.1", "203.0.113.2"
 LAN_HOST, LAN = "10.77.0.1", "10.77.0.2"
+_QUERY = bytes.fromhex("471101000001000000000000076578616d706c65036f72670000010001")
 
 
 class World:
@@ -100,3 +105,17 @@ def reaches(segment: Segment, world: World, address: str, port: int) -> bool:
             if got is not None and got.source == (address, port):
                 return True
     return False
+
+
+def looks_up(segment: Segment, world: World) -> None:
+    """Have the guest ask what a name stands for, and see that the world's resolver is asked."""
+    guest = guest_in(segment)
+    assert guest.discover() == FIRST
+    guest.send_udp((str(GATEWAY.ip), 53), 5000, _QUERY)
+
+    def asked() -> bool:
+        world.pump()
+        list(guest.frames(0.05))
+        return (WORLD, 53, HOST) in world.heard
+
+    until(asked, "the resolver is asked", 10)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.awx import ROOT, configure, fetched
+from helpers.awx import ROOT, configure
 from helpers.awx_api import Awx
 
 KEY = "-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n"
@@ -23,8 +23,6 @@ SECRETS = {"bbot_awx_agent_key": KEY, "bbot_awx_ssh_key": KEY}
 ALL = "https://all.example.org/?build-task"
 TEMPLATES = yaml.safe_load((ROOT / "playbooks/vars/awx_templates.yml").read_text())
 NAMES = [f"bbot {each['name']}" for each in TEMPLATES["bbot_templates"]]
-
-pytestmark = pytest.mark.skipif(not fetched(), reason="scripts/test.sh static fetches awx.awx")
 
 
 @pytest.fixture

@@ -16,15 +16,13 @@ import yaml
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers import guest, sources
-from helpers.awx import ROOT, PrivateFolder, configure, fetched
+from helpers.awx import ROOT, PrivateFolder, configure
 from helpers.awx_api import Awx
 from helpers.build_host import BuildHost, make_task
 from helpers.controller import AgentKey, Controller
 from helpers.site import Site
 
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-
-pytestmark = pytest.mark.skipif(not fetched(), reason="scripts/test.sh static fetches awx.awx")
 
 
 # After a build host: in its network.

@@ -12,7 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from helpers.awx import ROOT, Job, PrivateFolder, configure, fetched
+from helpers.awx import ROOT, Job, PrivateFolder, configure
 from helpers.awx_api import Awx, Launch
 
 NAME, NUMBER = "awx1", "91"
@@ -21,10 +21,7 @@ CONTAINER = ROOT / "extensions" / "molecule" / "container.sh"
 OWN = f"http://198.18.{NUMBER}.1:8091/?build-task"
 ALL = "http://all.example.org/?build-task"
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(not fetched(), reason="scripts/test.sh static fetches awx.awx"),
-]
+pytestmark = pytest.mark.long
 
 
 def run(*command: str | Path) -> str:

@@ -14,6 +14,7 @@ Claims and places in line are in the leases, so they end with their owners.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 import os
@@ -99,8 +100,9 @@ class Room:
         """Return the lowest number that no machine has: by it QEMU's user is chosen."""
         return next(each for each in itertools.count() if each not in self._places)
 
+    @functools.cached_property
     def disk_objection(self) -> str:
-        """Return of which disk there is too little for anything; empty if there is enough."""
+        """Of which disk there is too little for anything; empty if there is enough."""
         host = self._host
         found = (shortage(each, host.reserve) for each in (host.machines, host.tftp, host.state))
         return next(filter(None, found), "")
@@ -130,10 +132,10 @@ class Room:
                 f"{self._claimed >> 10} MiB of the {self._memory >> 10} MiB for all, and it takes "
                 f"{ram >> 10} MiB"
             )
-        if lacking := self.disk_objection():
-            return lacking
         # One that is alone may write what it wants: it, too, would wait for ever.
         claimed = self._writes + writes if self._machines else 0
+        if self.disk_objection or not claimed:
+            return self.disk_objection
         return shortage(self._host.machines, self._host.reserve, claimed)
 
 

@@ -175,7 +175,7 @@ def test_nothing_begins_on_a_disk_that_is_full(
 ) -> None:
     full = getattr(host, name)
     monkeypatch.setattr(_room, "shortage", lambda folder, *_: "full" if folder == full else "")
-    assert Room(host).disk_objection() == "full"
+    assert Room(host).disk_objection == "full"
     with pytest.raises(NoRoom, match="within 0 s: full; wait longer"):
         enter(host, 1)
 

@@ -61,7 +61,7 @@ class AskingDesk(Desk[_Request]):
         if state.brake.holds() or self._here.waits(_HERE) or not self._could_begin():
             return
         room = state.duties.room()
-        if words := room.disk_objection():
+        if words := room.disk_objection:
             self._hindered(words)
             return
         asked = self._questions(headers, room)

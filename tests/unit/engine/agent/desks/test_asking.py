@@ -179,7 +179,7 @@ def test_a_disk_that_fills_up_is_told_of_once(
     office: t.Any, desk: t.Any, jobs: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = ["less than 1024 MiB are free in /m"]
-    monkeypatch.setattr(Room, "disk_objection", lambda _room: "".join(full))
+    monkeypatch.setattr(Room, "disk_objection", property(lambda _room: "".join(full)))
     office.work(3600, desk)
     assert not jobs.attempts
     assert office.errors == [
