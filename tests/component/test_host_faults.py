@@ -147,11 +147,21 @@ def _filled(host: BuildHost, place: Path, says: str, *, loses: bool) -> Broken:
 
 
 def _with_a_full_disk(host: BuildHost) -> Broken:
-    return _filled(host, host.machines, "no space left on device", loses=True)
+    return _unreserved(_filled(host, host.machines, "no space left on device", loses=True))
+
+
+def _with_a_reserve(host: BuildHost) -> Broken:
+    return _filled(host, host.machines, "nobody is asked for tasks .* are kept", loses=False)
 
 
 def _with_a_full_journal(host: BuildHost) -> Broken:
-    return _filled(host, host.state, "No space left on device|disk is full", loses=False)
+    says = "No space left on device|disk is full"
+    return _unreserved(_filled(host, host.state, says, loses=False))
+
+
+def _unreserved(broken: Broken) -> Broken:
+    """The same on a host that keeps no room, and so finds out when it writes."""
+    return dataclasses.replace(broken, options={**broken.options, "disk_reserve": 0})
 
 
 @contextlib.contextmanager
@@ -170,6 +180,7 @@ FAULTS: dict[str, t.Callable[[BuildHost], Broken]] = {
     "qemu": _without_qemu,
     "kvm": _without_kvm,
     "disk": _with_a_full_disk,
+    "reserve": _with_a_reserve,
     "journal": _with_a_full_journal,
     "toolchain": _without_a_toolchain,
 }
@@ -180,7 +191,7 @@ def _host(site: Site, name: str) -> t.Iterator[BuildHost]:
     """A host on which that can be broken without harm to others."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(site.namespace.entered())
-        if name == "disk":
+        if name in ("disk", "reserve"):
             place = site.root / "small"
             stack.callback(place.rmdir)
             stack.enter_context(_tmpfs(place, "256m"))
@@ -201,7 +212,7 @@ def broken(site: Site, bootstrapped: Machine, request: pytest.FixtureRequest) ->
     name: str = request.param
     with contextlib.ExitStack() as stack:
         host = stack.enter_context(_host(site, name))
-        if name == "disk":
+        if name in ("disk", "reserve"):
             # It shares nothing with the file system that it is on.
             host.install_copy(bootstrapped)
             host.script("tiny", WORKER)
