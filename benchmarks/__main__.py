@@ -20,14 +20,18 @@ from pathlib import Path
 from helpers.images import tiny_image
 from helpers.site import Site, site
 
-from . import agent, everyday, idle, starts, tftp, throughput
+from . import agent, everyday, hello, hosts, idle, matrix, starts, tftp, throughput, web
 from .figures import Figure, table
 from .machines import make_host
 
-PARTS = ("starts", "tftp", "idle", "throughput", "together", "agent", "everyday")
-# What needs no machine, and what needs some.
+PARTS = (
+    *("starts", "tftp", "idle", "throughput", "together", "agent", "everyday", "matrix"),
+    *("hello", "web", "hosts"),
+)
 QUICK = ("tftp", "idle")
-MACHINES = frozenset(("starts", "throughput", "together", "agent", "everyday"))
+# What needs no site, and what needs machines on it.
+ALONE = frozenset({"tftp", "web", "hosts"})
+MACHINES = frozenset(PARTS) - ALONE - {"idle"}
 
 
 def circumstances() -> dict[str, t.Any]:
@@ -55,8 +59,16 @@ def measure(figures: list[Figure], parts: t.Collection[str], runs: int, *, quick
     if MACHINES & set(parts):
         # Its packages come from a mirror, which nobody in the namespace can reach.
         tiny_image()
+    if "hello" in parts:
+        hello.fetch()
     if "tftp" in parts:
         figures += tftp.measure(runs, 16 if quick else 64)
+    if "web" in parts:
+        figures += web.measure(runs)
+    if "hosts" in parts:
+        figures += hosts.measure(runs, hosts.FEW if quick else hosts.SIZES)
+    if set(parts) <= ALONE:
+        return
     with contextlib.ExitStack() as stack:
         place: Site = stack.enter_context(site())
         stack.enter_context(place.namespace.entered())
@@ -74,6 +86,10 @@ def measure(figures: list[Figure], parts: t.Collection[str], runs: int, *, quick
                 figures += agent.measure_busy(host)
             if "everyday" in parts:
                 figures += everyday.measure(host, runs)
+            if "matrix" in parts:
+                figures += matrix.measure(host, runs)
+        if "hello" in parts:
+            figures += hello.measure(place, runs)
         if "agent" in parts:
             figures += agent.measure_idle(place, 60)
 
@@ -97,7 +113,7 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="what needs no machine, on small samples"
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="for figures.json and plot.svg")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="for figures.json and plots")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"unknown parts: {', '.join(sorted(unknown))}")
@@ -119,14 +135,16 @@ def main() -> int:
 
 
 def save(figures: t.Sequence[Figure], around: t.Mapping[str, t.Any], place: Path) -> None:
-    """Leave the figures and a plot of them in the folder ``place``."""
+    """Leave the figures and plots of them in the folder ``place``."""
     # Not every user of the figures has the plotting library.
-    from .plot import draw
+    from .plot import draw, draw_curves
 
     place.mkdir(parents=True, exist_ok=True)
     described = {**around, "figures": [figure.describe() for figure in figures]}
     (place / "figures.json").write_text(json.dumps(described, indent=2) + "\n")
     draw(figures, place / "plot.svg")
+    if any(figure.curve for figure in figures):
+        draw_curves(figures, place / "curves.svg")
 
 
 if __name__ == "__main__":

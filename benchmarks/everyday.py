@@ -24,13 +24,13 @@ from helpers.ssh import ssh_inventory
 
 from .figures import Figure, interleave
 
-_PLAYBOOK = str(ROOT / "playbooks" / "run-task.yml")
+PLAYBOOK = str(ROOT / "playbooks" / "run-task.yml")
 _SPENT = re.compile(r"([\d.]+) s: snapshot ")
 # What the command has none of.
-_NOT_OF_RUN = {"poll_interval": None, "verbose": None}
+NOT_OF_RUN = {"poll_interval": None, "verbose": None}
 
 
-def _spent(command: list[str], folder: Path, around: dict[str, str]) -> tuple[str, float, float]:
+def spent(command: list[str], folder: Path, around: dict[str, str]) -> tuple[str, float, float]:
     """Output of a command, and the seconds that it took, of the clock and of the CPU."""
     began = time.monotonic()
     with subprocess.Popen(
@@ -45,6 +45,12 @@ def _spent(command: list[str], folder: Path, around: dict[str, str]) -> tuple[st
     if process.returncode != 0:
         raise AssertionError(output)
     return output, time.monotonic() - began, usage.ru_utime + usage.ru_stime
+
+
+def surroundings(home: Path, **more: str) -> dict[str, str]:
+    """The environment of a play by somebody in this checkout whose home is that."""
+    around = environment(home, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), **more)
+    return {**around, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "collections")}
 
 
 def _values(own: float, passed: float, cpu: float) -> dict[str, float]:
@@ -65,17 +71,16 @@ class _Play:
         }
 
     def __call__(self) -> dict[str, float]:
-        command = [str(PROGRAM), "-e", PYTHON, "-e", json.dumps(self._told), _PLAYBOOK]
+        command = [str(PROGRAM), "-e", PYTHON, "-e", json.dumps(self._told), PLAYBOOK]
         with tempfile.TemporaryDirectory(prefix="ssh-") as place:
-            more: dict[str, str] = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+            more: dict[str, str] = {}
             if self._ssh:
                 command += ["-i", str(self._folder / "inventory.json")]
                 # With no connection that is up already.
                 more["ANSIBLE_SSH_CONTROL_PATH_DIR"] = place
                 more["ANSIBLE_SSH_ARGS"] = "-o ControlMaster=auto -o ControlPersist=5s"
-            around = environment(self._folder / "home", **more)
-            around["ANSIBLE_COLLECTIONS_PATH"] = str(ROOT / ".cache" / "collections")
-            output, passed, cpu = _spent(command, self._folder, around)
+            around = surroundings(self._folder / "home", **more)
+            output, passed, cpu = spent(command, self._folder, around)
         found = _SPENT.search(output)
         if found is None:
             raise AssertionError(output)
@@ -88,12 +93,12 @@ class _Command:
     def __init__(self, host: BuildHost, folder: Path) -> None:
         self._folder = folder
         self._environment = engine(host.root)
-        words = options(host, **_NOT_OF_RUN)
+        words = options(host, **NOT_OF_RUN)
         self._command = [sys.executable, str(COMMAND), "run", "hello", "--machine", "tiny"]
         self._command += ["--json", *words]
 
     def __call__(self) -> dict[str, float]:
-        output, passed, cpu = _spent(self._command, self._folder, self._environment)
+        output, passed, cpu = spent(self._command, self._folder, self._environment)
         (result,) = json.loads(output)["results"]
         return _values(result["seconds"], passed, cpu)
 

@@ -31,6 +31,7 @@ class Figure:
 
     ``goal`` is what the ratio is to reach, or for a share not to exceed, or what the product is
     not to exceed alone; None if nothing is demanded. ``theirs`` and ``ours`` say what was measured.
+    One that is a point of a ``curve`` is that for ``size``.
     """
 
     id: str
@@ -42,6 +43,8 @@ class Figure:
     baseline: Values
     product: Values
     goal: float | None = None
+    curve: str = ""
+    size: int = 0
 
     @property
     def ratio(self) -> float | None:

@@ -123,7 +123,7 @@ class Ours:
         host.changes |= {"report": report}
         with (
             mock.patch.object(_segment, "Server", WatchedServer),
-            mock.patch.object(_conversation, "Vm", WatchedVm),
+            mock.patch.object(_conversation, "make_vm", WatchedVm),
         ):
             outcome = host.perform(files=self._files, **self._running)
         end = time.perf_counter()

@@ -33,7 +33,7 @@ static()
 {
   local run=.venv/bin
   step "shellcheck"
-  git ls-files -z -- '*.sh' .ci/run roles/toolchain/files/bootstrap 'roles/machine_image/files/builder/guest/*' \
+  git ls-files -z -- '*.sh' .ci/run roles/toolchain/files/bootstrap 'roles/machine_image/files/builder/guest/*' ':!*.service' \
     'roles/machine_image/files/services/*' \
     | xargs --null --no-run-if-empty shellcheck --external-sources
   step "ruff"
@@ -46,17 +46,45 @@ static()
   MYPYPATH=roles/machine_image/files/builder $run/mypy roles/machine_image/files/builder
   MYPYPATH=roles/toolchain/worker $run/mypy --strict -p bbot_worker
   $run/mypy --strict roles/toolchain/files/pack_worker.py
-  $run/mypy roles/agent/files/alert
-  $run/mypy roles/agent/files/metrics
+  MYPYPATH=roles/agent/files/alerts $run/mypy --strict -p bbot_alerts
+  $run/mypy --strict roles/agent/files/metrics
   step "changelog"
   # Without an ansible.cfg: this tool reads it with another working directory.
   $run/antsibull-changelog lint
   step "documentation"
   PATH=$root/.venv/bin:$PATH $run/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all .
+  step "the site"
+  scripts/site.sh
   step "ansible-lint"
   fetch_awx
   PATH=$root/.venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$ANSIBLE_COLLECTIONS_PATH:$root/.cache/foreign \
     $run/ansible-lint --offline --profile production
+  step "galaxy-importer"
+  import_artifact
+}
+
+# Builds the artifact and has it read as Galaxy does: file lists, galaxy.yml, README, changelog, the documentation of
+# all plugins and roles. A warning is an error here.
+import_artifact()
+{
+  local place=$root/.cache/importer log=$root/.cache/importer.log
+  if ! cmp -s tests/requirements-importer.txt "$place/installed"; then
+    rm -rf "$place"
+    .venv/bin/python -m venv "$place"
+    "$place/bin/python" -m pip install --quiet --disable-pip-version-check -r tests/requirements-importer.txt
+    cp tests/requirements-importer.txt "$place/installed"
+  fi
+  make_tree
+  rm -rf "$place/built"
+  mkdir "$place/built"
+  (cd "$root/.cache/tree/ansible_collections/bbot/agent" \
+    && "$place/bin/ansible-galaxy" collection build --output-path "$place/built" > /dev/null)
+  (cd "$place/built" && PATH=$place/bin:$PATH GALAXY_IMPORTER_CONFIG=$root/tests/galaxy-importer.cfg \
+    "$place/bin/python" -m galaxy_importer.main bbot-agent-*.tar.gz) > "$log" 2>&1 || { cat "$log"; return 1; }
+  if grep -E '^(WARNING|ERROR)' "$log" || ! grep -q 'completed successfully' "$log"; then
+    cat "$log"
+    return 1
+  fi
 }
 
 # The modules that playbooks/awx_configure.yml calls, so that its arguments are checked: the last package that
@@ -81,6 +109,20 @@ with zipfile.ZipFile(wheel) as archive:
 wheel.unlink()
 EOF
   touch "$place/$version"
+}
+
+# What checks rules for Prometheus, out of Debian's package: that would start a server. Some 20 MB to download.
+fetch_promtool()
+{
+  local place=$root/.cache/promtool
+  [ ! -x "$place/promtool" ] || return 0
+  rm -rf "$place"
+  mkdir -p "$place"
+  (cd "$place" && apt-get download --quiet=2 prometheus 2> /dev/null)
+  dpkg-deb --fsys-tarfile "$place"/prometheus_*.deb | tar --extract --to-stdout ./usr/bin/promtool > "$place/partial"
+  rm "$place"/prometheus_*.deb
+  chmod +x "$place/partial"
+  mv "$place/partial" "$place/promtool"
 }
 
 # ansible-test wants the checkout in a folder named ansible_collections/bbot/agent,
@@ -170,8 +212,10 @@ tests()
 {
   step "tests"
   fetch_awx
-  # Two at a time, each with a site of its own: guests are waited for most of the time.
-  .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"
+  fetch_promtool
+  # Two at a time, each with a site of its own: guests are waited for most of the time. In the order of the
+  # folders: the last file is to be a short one.
+  .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=10 "$@"
 }
 
 # hosts <scenario>...: each from a bare host and back, by Molecule
@@ -203,30 +247,37 @@ checks_and_hosts()
 more_hosts()
 {
   BBOT_RELEASE=trixie hosts default
-  hosts fleet ordinary
+  hosts fleet ordinary containers
 }
 
 # Lua by its version: else its interpreter and the headers may be of different ones.
 install_packages \
-  atftp autoconf automake btrfs-progs busybox-static cargo cmake cpio curl debhelper dnsmasq-base dpkg-dev \
-  e2fsprogs fakeroot faketime g++ gcc git golang-go iproute2 kmod libc6-dev liblua5.1-0-dev \
-  libmodule-build-perl libtool lintian lua-busted lua5.1 luarocks lz4 lzip make meson mmdebstrap mount nftables \
+  arch-test atftp autoconf automake btrfs-progs busybox-static cargo chromium cmake cpio curl debhelper dnsmasq-base \
+  dpkg-dev e2fsprogs fakeroot faketime fonts-dejavu-core g++ gcc git golang-go iproute2 kmod libc6-dev liblua5.1-0-dev \
+  libmodule-build-perl libtool lintian lua-busted lua5.1 luarocks lz4 lzip make man-db mandoc meson mmdebstrap mount msmtp nftables \
   ninja-build openssh-client openssh-server openssl perl pkg-config procps python3-pip python3-pytest \
-  python3-pytest-cov python3-setuptools python3-venv python3-wheel python3-yaml qemu-system-x86 rake rpm \
-  rpmlint ruby ruby-minitest scons seabios shellcheck slirp4netns systemd-container tftp-hpa tftpd-hpa uidmap \
+  python3-pytest-cov python3-requests python3-setuptools python3-venv python3-wheel python3-yaml qemu-system-arm qemu-system-misc \
+  qemu-system-x86 qemu-user-static rake rpm rpmlint ruby ruby-minitest scons seabios shellcheck slirp4netns \
+  systemd-container tftp-hpa tftpd-hpa uidmap umoci \
   util-linux xfsprogs xz-utils zstd
+# Images of other architectures are put together by their own programs. Where systemd runs it has told the kernel how.
+if [ ! -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; then
+  mountpoint --quiet /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+  /usr/lib/systemd/systemd-binfmt
+fi
 # Node.js from elsewhere brings npm.
 command -v npm > /dev/null || install_packages nodejs npm
 # Some 250 MB to download, for tests that are run by -m long only.
 if [[ " $* " == *long* ]]; then
-  install_packages default-jdk-headless gradle help2man junit4 maven maven-debian-helper ruby-rspec texinfo
+  install_packages default-jdk-headless dosfstools fdisk gradle help2man junit4 maven maven-debian-helper mtools ovmf \
+    qemu-system-ppc qemu-utils ruby-rspec skopeo syslinux texinfo
 fi
 scripts/setup.sh dev
 
 case $what in
   # ansible-test has run the rest of the unit tests on both Pythons.
-  all) checks_and_hosts; tests --ignore tests/unit/engine --ignore tests/unit/plugins ;;
-  everything) static; sanity; hosts default; more_hosts; tests ;;
+  all) checks_and_hosts; tests --ignore tests/unit/engine --ignore tests/unit/plugins tests/integration tests/component tests/unit ;;
+  everything) static; sanity; hosts default; more_hosts; tests tests/integration tests/component tests/unit ;;
   static) static ;;
   sanity) sanity ;;
   coverage) coverage ;;

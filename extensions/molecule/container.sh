@@ -18,9 +18,13 @@ key=$cache/key
 base=(ca-certificates dbus iproute2 kmod openssh-server python3 systemd-sysv udev)
 # What the roles and the builder of images ask apt for.
 wanted=(btrfs-progs busybox-static dnsmasq-base e2fsprogs kmod mmdebstrap nftables openssl python3-apt python3-requests
-  qemu-system-x86 seabios tar)
+  qemu-system-x86 seabios systemd-container tar)
+# What delivers mail.
+wanted+=(dma)
 # What root installs for those who are not.
-wanted+=(dbus-user-session libpam-systemd slirp4netns uidmap)
+wanted+=(dbus-user-session libpam-systemd slirp4netns sudo uidmap)
+# What the page is made with.
+wanted+=(libcrypt1 python3-jinja2)
 # What the tiny image is laid out from, were it installed or not.
 tiny=(busybox-static libbz2-1.0 libc6 libexpat1 liblzma5 zlib1g)
 
@@ -30,9 +34,18 @@ fail()
   exit 1
 }
 
-make_key()
+# alone <command>...: one at a time, as hosts of several tests may be made at once.
+alone()
 {
   mkdir -p "$cache"
+  (
+    flock 9
+    "$@" 9>&-
+  ) 9> "$cache/lock"
+}
+
+make_key()
+{
   [ -e "$key" ] || ssh-keygen -q -t ed25519 -N '' -C molecule -f "$key"
   echo "$key"
 }
@@ -123,12 +136,13 @@ up()
 {
   local name=$1 release=$2 number=$3 home=$cache/hosts/$1 root
   down "$name"
-  make_key > /dev/null
-  root=$(make_root "$release")
+  alone make_key > /dev/null
+  root=$(alone make_root "$release")
   mkdir -p "$home"
   cp --archive --reflink=auto "$root" "$home/root"
   echo "$number" > "$home/number"
   echo "$name" > "$home/root/etc/hostname"
+  printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" > "$home/root/etc/hosts"
   install -D -m 0600 "$key.pub" "$home/root/root/.ssh/authorized_keys"
   boot "$name"
   # Whatever is younger, somebody else has made.
@@ -142,7 +156,7 @@ down()
 }
 
 case $#:${1:-} in
-  1:key) make_key ;;
+  1:key) alone make_key ;;
   4:up) up "$2" "$3" "$4" ;;
   2:restart) halt "$2"; boot "$2" ;;
   2:down) down "$2" ;;

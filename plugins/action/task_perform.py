@@ -6,44 +6,40 @@
 
 from __future__ import annotations
 
-import base64
 import os
-import shlex
-import tempfile
 import typing as t
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionFail
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.origin import differences
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.prepare import Prepared
+from ansible_collections.bbot.agent.plugins.module_utils._engine.task.rerun import SourceKeeper
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.source import (
     new_folder,
     remove_folder,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.summary import Summary
 from ansible_collections.bbot.agent.plugins.plugin_utils._follow import (
-    HostAction,
     ending_raised,
 )
+from ansible_collections.bbot.agent.plugins.plugin_utils._matrix_action import MatrixAction
 from ansible_collections.bbot.agent.plugins.plugin_utils._prepare import (
+    MATRIX,
     OPTIONS,
     check_variables,
+    has_matrix,
+    is_matrix,
     prepare_task,
 )
-from ansible_collections.bbot.agent.plugins.plugin_utils._results import (
-    check_logs,
-    unpack_results,
-)
+from ansible_collections.bbot.agent.plugins.plugin_utils._results import check_logs
 
 _RUN = "bbot.agent.task_run"
 _BOOTSTRAP = "bbot.agent.machine_bootstrap"
-# Bytes of packed results that come in one answer of the host.
-_PIECE = 6 << 20
 
 Result = dict[str, t.Any]
 
 
-class ActionModule(HostAction):
+class ActionModule(MatrixAction):
     """Reads, packs, hands over, has performed, and brings home."""
 
     _supports_check_mode = True
@@ -55,12 +51,17 @@ class ActionModule(HostAction):
         _validation, options = self.validate_argument_spec(
             argument_spec={
                 **OPTIONS,
+                **MATRIX,
                 "machine": {"type": "str", "default": ""},
                 "toolchain": {"type": "str", "default": "default"},
                 "machine_options": {"type": "dict", "default": {}},
                 "task_options": {"type": "dict", "default": {}},
                 "results": {"type": "path", "default": "results"},
                 "fail_on": {"type": "str", "choices": statuses, "default": "error"},
+                "fail_fast": {"type": "bool", "default": False},
+                "at_once": {"type": "int", "default": 0},
+                "hosts": {"type": "list", "elements": "str", "default": []},
+                "offers": {"type": "list", "elements": "dict", "default": []},
             }
         )
         check_variables(self._loader, options["variables"])
@@ -75,8 +76,12 @@ class ActionModule(HostAction):
     def _do(self, options: Result, folder: str, facts: Result) -> Result:
         """Do it, or in check mode see that it could be done, with what is packed in ``folder``."""
         host = str(facts.get("inventory_hostname", "localhost"))
+        if is_matrix(options):
+            return self.perform_matrix(options, facts)
         foreign = options["toolchain"] != "default"
         prepared = prepare_task(options, folder, host, foreign=foreign)
+        if has_matrix(options, prepared):
+            return self.perform_matrix(options, facts)
         if self._task.check_mode:
             return self._check(options, prepared, facts)
         with self.work_folder() as place:
@@ -130,7 +135,12 @@ class ActionModule(HostAction):
             return done
         home = os.path.join(options["directory"], options["results"], check_logs(done["logs"]))
         home = os.path.normpath(home)
-        self._bring_home(done["logs"], place, home)
+        self.bring_home(done["logs"], place, home)
+        SourceKeeper().keep(prepared.files, home)
+        differs = []
+        if former := options["rerun"]:
+            place = os.path.join(options["directory"], os.path.expanduser(former))
+            differs = differences(place, home)
         summary = Summary(
             done["result"],
             done.get("report") or {},
@@ -143,8 +153,8 @@ class ActionModule(HostAction):
         return {
             **done,
             "home": home,
-            "summary": summary.lines(),
-            "stats": summary.facts(),
+            "summary": [*summary.lines(), *differs],
+            "stats": summary.facts() | ({"differs": differs} if former else {}),
             "failure": summary.failure(options["fail_on"]),
         }
 
@@ -160,27 +170,3 @@ class ActionModule(HostAction):
             self._transfer_file(files[name], path)
         self._fixup_perms2([place, *handed.values()], execute=False)
         return [{"name": name, "path": path} for name, path in handed.items()]
-
-    def _bring_home(self, logs: str, place: str, home: str) -> None:
-        """Unpack what is in the folder ``logs`` of the host in the new folder ``home``."""
-        path = f"{place}/results.tar.gz"
-        packed = shlex.quote(path)
-        pack = (
-            f"tar --create --use-compress-program='gzip -1' --file={packed} "
-            f"--directory={shlex.quote(logs)} ."
-        )
-        piece = f"dd if={packed} bs={_PIECE} count=1 status=none skip=%d | base64 --wrap=0"
-        said = self.shell(f"{pack} && wc -c < {packed} && {piece % 0}")
-        size, _newline, text = said.strip().partition("\n")
-        with tempfile.TemporaryFile(dir=C.DEFAULT_LOCAL_TMP) as archive:
-            try:
-                archive.write(base64.b64decode(text.strip(), validate=True))
-                for number in range(1, -(-int(size) // _PIECE)):
-                    text = self.shell(piece % number)
-                    archive.write(base64.b64decode(text.strip(), validate=True))
-                if archive.tell() != int(size):
-                    raise ValueError(f"{archive.tell()} of {size} bytes have come")
-            except ValueError as error:
-                raise AnsibleActionFail(f"The results in {logs} did not come: {error}") from error
-            archive.seek(0)
-            unpack_results(archive, home)

@@ -15,8 +15,11 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.task.source imp
     remove_folder,
 )
 from ansible_collections.bbot.agent.plugins.plugin_utils._prepare import (
+    MATRIX,
     OPTIONS,
     check_variables,
+    has_matrix,
+    is_matrix,
     prepare_task,
 )
 
@@ -31,9 +34,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(
-            argument_spec={**OPTIONS, "foreign": {"type": "bool", "default": False}}
+            argument_spec={**OPTIONS, **MATRIX, "foreign": {"type": "bool", "default": False}}
         )
         check_variables(self._loader, options["variables"])
+        if is_matrix(options):
+            # Each of its tasks is prepared by whoever performs it.
+            result.update(changed=False, matrix=True)
+            return result
         # Where Ansible clears away at the end of the play, however that ends.
         folder = new_folder(C.DEFAULT_LOCAL_TMP)
         try:
@@ -45,6 +52,7 @@ class ActionModule(ActionBase):
         files = [{"name": name, "path": path} for name, path in prepared.files.items()]
         result.update(
             changed=False,
+            matrix=has_matrix(options, prepared),
             task=prepared.fields,
             driver=prepared.looked.get("driver", ""),
             others=prepared.looked.get("others", []),

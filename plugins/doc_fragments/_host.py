@@ -119,8 +119,8 @@ options:
     default: 0
   hold:
     description:
-      - For how many seconds a machine that failed is kept suspended, to be looked into through its VNC socket.
-        The machine is then thrown away.
+      - For how many seconds a machine that failed is kept suspended, to be looked into through its VNC socket, or by
+        C(bbot-agent shell), which lets it go on. The machine is then thrown away, or when the last visitor has left.
     type: int
     default: 0
   warm:

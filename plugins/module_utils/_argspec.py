@@ -12,19 +12,17 @@ The texts are in the documentation fragment of the name _host.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
 import time
 import typing as t
 
-from ._engine.agent.duties import Duties
 from ._engine.agent.job import CancelToken
-from ._engine.agent.options import parse_settings
 from ._engine.agent.settings import Settings
 from ._engine.errors import Interrupted, sentence
 from ._engine.host.bounded_file import BoundedFile
-from ._engine.host.diagnostics import Diagnostics
 from ._engine.host.host import Host
 from ._engine.linux.process import module_runner
 from ._engine.machine.bootstrap import Running
@@ -100,6 +98,11 @@ class Progress:
         if self._file is not None:
             self._file.write(line)
 
+    def tell(self, **facts: t.Any) -> None:
+        """Append facts for the program that reads, as JSON on one line, beyond the limit, too."""
+        if self._file is not None:
+            self._file.write(json.dumps(facts), always=True)
+
     def __enter__(self) -> Progress:
         return self
 
@@ -118,6 +121,7 @@ def check_vm(module: t.Any) -> None:
         "tftp_port": 0,
         "disk_reserve": 0,
         "lease_timeout": 1,
+        "at_once": 1,
     }
     least |= {"timeout": 1, "startup_timeout": 1, "shutdown_timeout": 1, "retries": 0}
     least |= {"lock_timeout": 0, "upload_limit": 1, "write_limit": 1, "log_tail": 256}
@@ -137,19 +141,6 @@ def check_vm(module: t.Any) -> None:
             module.fail_json(msg=f"egress_proxy: {error}")
     if module.params["tftp_port"] > 65535:
         module.fail_json(msg=f"tftp_port must be at most 65535, not {module.params['tftp_port']}")
-
-
-def make_duties(module: t.Any, arguments: t.Sequence[str] = ()) -> Duties:
-    """The agent's steps, on the host and with the controllers that ``module``'s options tell.
-
-    ``arguments`` are further ones of the command bbot-agent. Raises OptionsError.
-    """
-    params = module.params
-    given = ["--toolchain-name", params["toolchain"]]
-    for name in ("machines", "storage", "tftp", "state_dir", *CONTROLLER):
-        if params[name] is not None:
-            given += [f"--{name.replace('_', '-')}", str(params[name])]
-    return Duties(parse_settings([*given, *arguments]), module_runner(module), Diagnostics(-1))
 
 
 def make_host(module: t.Any) -> Host:
@@ -237,6 +228,7 @@ def make_running(module: t.Any, host: Host, accelerator: Accelerator) -> Running
         warm=params["warm"],
         writes=params.get("write_limit"),
         auxiliary_ram=params.get("auxiliary_ram"),
+        trusts_containers=params.get("nspawn") == "all",
     )
 
 

@@ -228,7 +228,7 @@ def bootstrap_all(
                 machine,
                 toolchain,
                 running,
-                _argspec.make_waits(module, STARTUP[running.accelerator.name]),
+                _argspec.make_waits(module, STARTUP[running.accelerator.on(machine.name).name]),
                 os.path.join(params["log_dir"], name),
                 fake=params["fake"],
                 lock_timeout=params["lock_timeout"],

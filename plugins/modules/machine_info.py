@@ -76,7 +76,7 @@ machines:
         - V(missing) is not bootstrapped yet, V(obsolete) is to be bootstrapped anew.
         - V(newer) was bootstrapped by newer software and is left alone.
         - V(unlinked) has no current revision, V(broken) has no usable
-          manifest, or a name that another one has.
+          manifest, a name that another one has, or an architecture that the host cannot emulate.
       type: str
       sample: obsolete
     reasons:
@@ -97,6 +97,12 @@ machines:
       description: The summary in the machine's manifest; null without one.
       type: str
       sample: Debian 12 with GCC 12
+    type:
+      description:
+        - V(kvm), or V(nspawn) for a container, whose walls are weaker and which never starts warm; null without a
+          manifest.
+      type: str
+      sample: kvm
     role:
       description: V(build), or V(auxiliary) for one that is up beside others; null without a manifest.
       type: str

@@ -77,7 +77,7 @@ failures:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bbot.agent.plugins.module_utils import _argspec
+from ansible_collections.bbot.agent.plugins.module_utils import _argspec, _duties
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import OptionsError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.delivery import (
     Delivery,
@@ -92,7 +92,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host impor
 
 def upload(module: AnsibleModule) -> dict[str, t.Any]:
     """Deliver, or in check mode see what would be delivered; the result of the module."""
-    duties = _argspec.make_duties(module)
+    duties = _duties.make_duties(module)
     journal, number = duties.journal, module.params["id"]
     if number is not None and journal.get(number) is None:
         raise HostError(f"id: there is no task {number} in the journal {journal.path}")

@@ -17,6 +17,9 @@ description:
   - That takes one step of a play, and one module on the build host if the machines are bootstrapped.
   - A play that is interrupted ends the machine at once, and leaves nothing on either host.
   - It does not fail because of the status of the task, but says whether one should (RV(failure)).
+  - Several tasks, sources, configurations or machines are a matrix. All combinations are performed, as many at once as
+    each host has room for, by all O(hosts) that have their machines (M(bbot.agent.matrix_run)). One folder of results
+    has an index, reports, and the usual results of each.
 author:
   - The bbot.agent founders (@bbot)
 extends_documentation_fragment:
@@ -61,6 +64,24 @@ options:
     type: str
     choices: [skip, success, warning, error, abort, abnormal, interrupt, never]
     default: error
+  fail_fast:
+    description: End a matrix after the first failure. What runs is cancelled, and what waits is not begun.
+    type: bool
+    default: false
+  at_once:
+    description: How many combinations of a matrix at once on a host; V(0) for as many as can have CPUs of their own.
+    type: int
+    default: 0
+  hosts:
+    description: All hosts that work at the matrix. Without any it is this one alone.
+    type: list
+    elements: str
+    default: []
+  offers:
+    description: The machines of all these hosts, as M(bbot.agent.machine_info) returns them. Of one host it need not be.
+    type: list
+    elements: dict
+    default: []
 seealso:
   - module: bbot.agent.task_run
 """
@@ -73,6 +94,15 @@ EXAMPLES = r"""
     results: "{{ playbook_dir }}/results"
   register: built
 
+- name: Build it on all machines of Debian, in two ways
+  bbot.agent.task_perform:
+    source: "{{ playbook_dir }}/hello"
+    machines: debian*
+    configs:
+      release: CMAKE_BUILD_TYPE=Release
+      debug: CMAKE_BUILD_TYPE=Debug
+    results: "{{ playbook_dir }}/results"
+
 - name: Fail if it does not build
   ansible.builtin.assert:
     that: built.failure | length == 0
@@ -81,7 +111,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 home:
-  description: The folder with the results on the control node.
+  description: The folder with the results on the control node; of a matrix that of all.
   returned: when the task was performed
   type: str
   sample: /home/joe/results/hello-2.10-20261123T150102-4711
@@ -99,6 +129,39 @@ stats:
 failure:
   description: Why the task counts as failed by O(fail_on); empty if it does not.
   returned: when the task was performed
+  type: str
+  sample: ""
+matrix:
+  description: What a matrix has come to, returned by the host that was the last at it.
+  returned: when a matrix was performed
+  type: dict
+  contains:
+    status:
+      description: The worst of it, V(0) if all is well, V(1) if tasks have failed, V(3) if machines or hosts have.
+      type: int
+      sample: 1
+    counts:
+      description: How many combinations have become what.
+      type: dict
+      sample: {error: 1, success: 11}
+    failed:
+      description: The ids of those that have failed.
+      type: list
+      elements: str
+      sample: [debian_13_clang]
+    results:
+      description: The folder with the results.
+      type: str
+      sample: /home/joe/results/matrix-20261123T150102-4711
+combinations:
+  description: The ids of the combinations that would be performed.
+  returned: in check mode, of a matrix
+  type: list
+  elements: str
+  sample: [debian_12_gcc, debian_12_clang]
+trouble:
+  description: Why the host did not stay at the matrix to its end; empty if it did.
+  returned: when a matrix was performed
   type: str
   sample: ""
 result:

@@ -54,6 +54,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+matrix:
+  description: Whether it is a matrix. Of one that the options ask for there is nothing else.
+  returned: success
+  type: bool
+  sample: false
 task:
   description: The fields of the task.
   returned: success

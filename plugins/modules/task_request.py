@@ -56,6 +56,13 @@ options:
     type: list
     elements: str
     default: []
+  nspawn:
+    description:
+      - Whose tasks machines of the type nspawn take, which are containers with weaker walls than virtual machines.
+      - With V(own) that is nobody's but this host's own people's, and controllers are offered no such machines.
+    type: str
+    choices: [own, all]
+    default: own
   toolchain_version:
     description:
       - The version of the toolchain that controllers are told; by default that of C(bbot) in the toolchain's manifest,
@@ -111,6 +118,11 @@ machines:
   type: list
   elements: str
   sample: [debian_12, debian_13]
+waiting:
+  description: How many results of this toolchain wait to be delivered (M(bbot.agent.result_upload)).
+  returned: success
+  type: int
+  sample: 0
 failures:
   description: What went wrong with controllers that were asked; the module fails if that was all of them.
   returned: success
@@ -130,7 +142,7 @@ failures:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bbot.agent.plugins.module_utils import _argspec
+from ansible_collections.bbot.agent.plugins.module_utils import _argspec, _duties
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.options import OptionsError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.priority import (
     questions,
@@ -146,20 +158,21 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task im
 def request(module: AnsibleModule) -> dict[str, t.Any]:
     """Ask, or in check mode see what would be offered; the result of the module."""
     params = module.params
-    arguments = ["--result-timeout", str(params["result_timeout"])]
+    arguments = ["--result-timeout", str(params["result_timeout"]), "--nspawn", params["nspawn"]]
     if params["auth_key"] is not None:
         arguments += ["--auth-key", params["auth_key"]]
     for pattern in params["machine_order"]:
         arguments += ["--machine-order", pattern]
     if params["toolchain_version"] is not None:
         arguments += ["--toolchain-ver", params["toolchain_version"]]
-    duties = _argspec.make_duties(module, [*arguments, *params["controllers"]])
+    duties = _duties.make_duties(module, [*arguments, *params["controllers"]])
     room = duties.room()
     headers = duties.offers(machine for machine in duties.machines() if duties.free(machine, room))
     result: dict[str, t.Any] = {
         "changed": False,
         "machines": list(headers),
         **dict.fromkeys(("id", "task", "controller")),
+        "waiting": len(duties.journal.queue(params["toolchain"])),
         "failures": [],
     }
     asked = questions(duties.settings.controllers, list(headers), [], 1)
@@ -185,6 +198,7 @@ def main() -> None:
             "controllers": {"type": "list", "elements": "str", "required": True},
             "auth_key": {"type": "path", "no_log": False},
             "machine_order": {"type": "list", "elements": "str", "default": []},
+            "nspawn": {"type": "str", "choices": ["own", "all"], "default": "own"},
             "toolchain_version": {"type": "str"},
             "result_timeout": {"type": "int", "default": 10800},
         },

@@ -52,6 +52,24 @@ class PlayEnded(BaseException):
     """The play is being ended. Not an error, which somebody on the way might handle."""
 
 
+class Watcher:
+    """Shows people what the module on ``host`` says."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def hear(self, lines: list[str]) -> None:
+        """Take what the module has said since the last time."""
+        for line in lines[:_LINES_SHOWN]:
+            display.display(f"[{self.host}] {line}")
+        if len(lines) > _LINES_SHOWN:
+            more = len(lines) - _LINES_SHOWN
+            display.display(f"[{self.host}] … {more} lines not shown, they are in the logs")
+
+    def turn(self) -> None:
+        """Do what else is to be done while the module runs."""
+
+
 class HostAction(ActionBase):
     """Has a folder on the build host, and runs modules there that are followed."""
 
@@ -83,9 +101,14 @@ class HostAction(ActionBase):
                 self.shell(f"rm -rf {place}")
 
     def follow(
-        self, module: str, args: t.Mapping[str, t.Any], folder: str, task_vars: dict[str, t.Any]
+        self,
+        module: str,
+        args: t.Mapping[str, t.Any],
+        folder: str,
+        task_vars: dict[str, t.Any],
+        watcher: Watcher | None = None,
     ) -> dict[str, t.Any]:
-        """Run ``module`` with its files in ``folder``, show its progress; its result."""
+        """Run ``module`` with its files in ``folder``, have ``watcher`` hear it; its result."""
         # What is left of the former module that was followed.
         self.shell(f": > {shlex.quote(folder)}/progress")
         given = {
@@ -105,7 +128,8 @@ class HostAction(ActionBase):
             self._task.async_val = 0
         if "ansible_job_id" not in job:
             return job
-        reader = _Reader(self, folder, str(task_vars.get("inventory_hostname", "")))
+        watcher = watcher or Watcher(str(task_vars.get("inventory_hostname", "")))
+        reader = _Reader(self, folder, watcher)
         asked = time.monotonic()
         controller = os.getppid()
         while True:
@@ -113,6 +137,7 @@ class HostAction(ActionBase):
             if os.getppid() != controller:
                 raise AnsibleError("the play has ended while the module was running")
             ended = reader.read()
+            watcher.turn()
             if ended:
                 self._await_result(job)
             if ended or time.monotonic() - asked >= _ASK_JOB:
@@ -195,18 +220,18 @@ class FollowedAction(HostAction):
 
 
 class _Reader:
-    """Reads what is new in the progress file and shows it."""
+    """Reads what is new in the progress file, for ``watcher`` to hear."""
 
-    def __init__(self, action: HostAction, folder: str, host: str) -> None:
+    def __init__(self, action: HostAction, folder: str, watcher: Watcher) -> None:
         self._action = action
         self._progress = shlex.quote(f"{folder}/progress")
         self._lease = shlex.quote(f"{folder}/lease")
-        self._host = host
+        self._watcher = watcher
         self._seen = 0
         self._reached = time.monotonic()
 
     def read(self, *, wait: bool = True) -> bool:
-        """Show the new lines, for which to ``wait`` a moment; whether the last one is there."""
+        """Pass on new lines, for which to ``wait`` a moment; whether the last one is there."""
         # By lines, not bytes: a terminal on the way may change the ends of lines.
         command = (
             f"touch -c {self._lease}; n=0; while [ $n -lt {_WAIT_TENTHS if wait else 0} ] "
@@ -226,10 +251,5 @@ class _Reader:
         lines = [line.rstrip("\r") for line in new.removesuffix("\n").split("\n")] if new else []
         self._seen += len(lines)
         ended = END in lines
-        lines = [line for line in lines if line != END]
-        for line in lines[:_LINES_SHOWN]:
-            display.display(f"[{self._host}] {line}")
-        if len(lines) > _LINES_SHOWN:
-            more = len(lines) - _LINES_SHOWN
-            display.display(f"[{self._host}] … {more} lines not shown, they are in the logs")
+        self._watcher.hear([line for line in lines if line != END])
         return ended

@@ -53,7 +53,7 @@ def test_the_way_of_a_task_without_a_machine(faked: BuildHost) -> None:
             assert known["controllers"] == [controller.url]
         assert {arrival.result.status for arrival in controller.arrivals} == {Status.ABORT}
     human = run_command(faked, "status", *places(faked)).stdout
-    assert re.search(r"^  tiny +default +current +cold$", human, re.MULTILINE)
+    assert re.search(r"^  tiny +kvm +default +current +cold$", human, re.MULTILINE)
     assert re.search(r"^  2 +hello-2/1.0 +tiny +abort +delivered", human, re.MULTILINE)
 
 

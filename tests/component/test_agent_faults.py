@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import threading
 import typing as t
 from pathlib import Path
 
@@ -20,18 +19,10 @@ from helpers import guest
 from helpers.agents import RunningAgent, entries, journal
 from helpers.build_host import BuildHost, make_task
 from helpers.controller import Controller, reset, status
+from helpers.kills import HALF_MADE, JOB_POINTS, POINTS, WORKER, kill_the_agent, kill_the_job
 from helpers.site import Site
 from helpers.stores import mounted
 from helpers.waiting import until
-
-# A worker that lets us catch it at each point: it takes its time before and after its work.
-WORKER = (
-    guest.GET_TASK
-    + guest.tell("+update")
-    + "sleep 0.5\n"
-    + guest.result("status: success", "update-status: success", "update-log: built")
-    + guest.SLEEP
-)
 
 
 @pytest.fixture
@@ -41,13 +32,11 @@ def worked(host: BuildHost, bootstrapped: Machine) -> BuildHost:
     return host
 
 
-@pytest.fixture(
-    params=["btrfs", *(pytest.param(each, marks=pytest.mark.long) for each in ("ext4", "xfs"))]
-)
+@pytest.fixture
 def stored(
     request: pytest.FixtureRequest, site: Site, worked: BuildHost, bootstrapped: Machine
 ) -> t.Iterator[BuildHost]:
-    """The same on each kind of store."""
+    """The same on a kind of store."""
     if request.param == "btrfs":
         yield worked
         return
@@ -59,97 +48,27 @@ def stored(
         other.assert_clean()
 
 
-class Moment:
-    """A point in the exchange with the controller at which the agent is to be killed.
-
-    While the exchange is held up, :meth:`wait` returns.
-    """
-
-    def __init__(self, controller: Controller, kind: str, done: bool) -> None:
-        self._come = threading.Event()
-        self._go_on = threading.Event()
-        self._wanted = (kind, done)
-        controller.told = self._told
-
-    def _told(self, kind: str, done: bool) -> None:
-        if (kind, done) == self._wanted and not self._come.is_set():
-            self._come.set()
-            self._go_on.wait(20)
-
-    def wait(self) -> None:
-        assert self._come.wait(60)
-
-    def go_on(self) -> None:
-        self._go_on.set()
-
-
-# When the agent is killed, whether a result has to arrive after that, and which. A task that
-# was given back is performed once more. A task that the agent had no time to note is the
-# controller's to give again.
-POINTS: list[tuple[str, Status | None]] = [
-    ("says info: controller", Status.SUCCESS),
-    ("asked", None),
-    ("answered", None),
-    ("says accepted from", Status.INTERRUPT),
-    ("says phase snapshot", Status.INTERRUPT),
-    ("says phase start", Status.INTERRUPT),
-    ("says phase first request", Status.INTERRUPT),
-    ("says phase work", Status.INTERRUPT),
-    (r"says \+update", Status.INTERRUPT),
-    ("says phase upload", None),
-    ("says phase store", Status.SUCCESS),
-    ("says phase down", Status.SUCCESS),
-    ("says phase delete", Status.SUCCESS),
-    ("says hello/1.0 on machine tiny: success", Status.SUCCESS),
-    ("result sent", Status.SUCCESS),
-    ("result acknowledged", Status.SUCCESS),
+# Of btrfs there is never half an overlay.
+KILLS = [
+    pytest.param(kind, point, expected, marks=[pytest.mark.long] if kind != "btrfs" else [])
+    for kind in ("btrfs", "ext4", "xfs")
+    for point, expected in POINTS
+    if (kind, point) != ("btrfs", HALF_MADE)
 ]
 
 
-@pytest.mark.parametrize(("point", "expected"), POINTS)
+@pytest.mark.parametrize(("stored", "point", "expected"), KILLS, indirect=["stored"])
 def test_killed(stored: BuildHost, point: str, expected: Status | None) -> None:
-    with Controller() as controller:
-        moments = {
-            "asked": ("task", False),
-            "answered": ("task", True),
-            "result sent": ("result", False),
-            "result acknowledged": ("result", True),
-        }
-        moment = Moment(controller, *moments[point]) if point in moments else None
-        controller.tasks += [make_task()]
-        agent = RunningAgent(stored, controller)
-        with agent:
-            if moment is not None:
-                moment.wait()
-            else:
-                agent.says(point.removeprefix("says "))
-            agent.kill()
-        if moment is not None:
-            moment.go_on()
-        before = len(controller.arrivals)
-        until(lambda: not stored.qemus(), "the machine has died with its agent", 5)
-        if point == "answered" and not entries(stored):
-            # It knows nothing of the task: what the controller gave is lost to it.
-            controller.given.clear()
-        with RunningAgent(stored, controller) as agent:
-            agent.says("cleared away the dead agent of process")
-            if expected is not None or entries(stored):
-                until(lambda: bool(controller.arrivals), "a result has arrived", 180)
-            until(lambda: not journal(stored).queue(), "nothing waits to be delivered")
-            # Whatever was left is gone as soon as it works again.
-            until(lambda: not stored.leftovers_of_others(), "nothing is left", 10)
-            if not controller.arrivals:
-                controller.tasks += [make_task()]
-                until(lambda: bool(controller.arrivals), "the next task was performed", 60)
-        statuses = {arrival.result.status for arrival in controller.arrivals}
-        assert len(controller.arrivals) == 1
-        assert statuses == {Status.SUCCESS}
-        if expected is not None:
-            assert bool(controller.interrupted) is (expected is Status.INTERRUPT)
-        # Delivered once more only where the acknowledgement cannot have been noted.
-        if point not in ("result sent", "result acknowledged"):
-            assert controller.rejected == []
-        assert before <= 1
+    kill_the_agent(stored, point, expected)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stored", ["btrfs"], indirect=True)
+@pytest.mark.parametrize(
+    ("point", "expected"), [each for each in JOB_POINTS if each[0] != HALF_MADE]
+)
+def test_its_job_is_killed(stored: BuildHost, point: str, expected: Status | None) -> None:
+    kill_the_job(stored, point, expected)
 
 
 @pytest.mark.parametrize("point", ["phase first request", "phase work", "phase shutdown"])

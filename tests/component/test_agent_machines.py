@@ -26,6 +26,7 @@ from helpers.agents import (
 )
 from helpers.build_host import BuildHost, make_task
 from helpers.controller import AgentKey, Certificate, Controller
+from helpers.visits import leave_shell
 from helpers.waiting import until
 
 # A worker that needs no source: what counts here is the way of the task and its result.
@@ -163,6 +164,8 @@ def test_a_failed_machine_is_suspended_resumed_and_discarded(
         until(lambda: len(host.qemus()) == 1, "the machine goes on")
         assert process.stderr is not None
         assert "qemu pid" in process.stderr.readline()
+        words = "echo user-$(id -u)\n", "user-0"
+        until(lambda: words[1] in leave_shell(host, *words), "root has a shell in it")
         process.terminate()
         output, errors = process.communicate(timeout=30)
     assert "it is suspended again" in output, errors

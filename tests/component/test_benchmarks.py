@@ -42,6 +42,21 @@ def test_the_quick_ones_run() -> None:
         assert re.search(r"\| 1 \|.*\d \(.*\|.*\d \(.*\| [0-9.e+]+ \|", row), row
 
 
+def test_that_of_the_page_runs() -> None:
+    rows = ran("web", timeout=120)
+    assert {row.split()[1] for row in rows} == {"B14"}
+    assert len(rows) == 7
+
+
+@pytest.mark.long
+def test_those_of_many_hosts_run() -> None:
+    """In their small form."""
+    rows = ran("hosts", "--quick", timeout=900)
+    assert {row.split()[1] for row in rows} == {"B15"}
+    # Three plays, on 1, 2 and 4 hosts, by seconds and by CPU time, and the last two compared.
+    assert len(rows) == 21
+
+
 @pytest.mark.long
 def test_those_with_machines_run() -> None:
     rows = ran("starts", "throughput", "together", timeout=900)

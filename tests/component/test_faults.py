@@ -20,6 +20,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values 
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Vm
 from helpers import guest, sources
 from helpers.build_host import BuildHost
+from helpers.groups import own_groups
 from helpers.owner import owner
 from helpers.waiting import until
 
@@ -45,6 +46,8 @@ def test_a_killed_owner(
 ) -> None:
     with owner(ready, stop, files) as process:
         assert bool(ready.qemus()) is machine_runs
+        groups = [each for pid in ready.qemus() for each in own_groups(pid)]
+        assert bool(groups) is machine_runs
         before = ready.leftovers()
         # As long as it lives nobody touches what is its own.
         assert sweep(ready.engine()) == []
@@ -58,6 +61,7 @@ def test_a_killed_owner(
         f"cleared away the dead task of process {process.pid} on machine tiny"
     ]
     ready.assert_clean()
+    assert [group for group in groups if group.exists()] == []
     assert sweep(ready.engine()) == []
 
 
@@ -152,9 +156,11 @@ def test_a_soft_failed_machine_is_held_for_a_person(
     (place,) = [i for i, line in enumerate(host.lines) if line.startswith("error: ")]
     (work,) = [line.split()[-2] for line in host.lines if line.startswith("error: ")]
     assert work.startswith(f"{host.volume}/tiny/tiny-default-")
+    lease = work.removesuffix(",").rpartition("default-")[2]
     assert host.lines[place:-2] == [
         f"error: build terminated abnormally for machine {work} suspending",
         *(f"info: {line}" for line in seen[1:]),
+        f"info: for a shell in it: bbot-agent shell {lease}",
         "info: resuming after machine suspension",
     ]
     assert outcome.phases["hold"] >= 1

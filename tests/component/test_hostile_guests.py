@@ -27,6 +27,7 @@ from helpers.toolchains import install_toolchain
 
 POWER_OFF = "busybox poweroff -f\n"
 PANIC = "echo c > /proc/sysrq-trigger\n"
+REBOOT = "busybox reboot -f\n"
 GARBAGE = "dd if=/dev/urandom of=/run/result bs=1k count=4\n" + put("/run/result")
 SUCCESS = result("status: success")
 
@@ -83,7 +84,21 @@ CASES = {
         GET_TASK + POWER_OFF,
         kind="ended early",
         status=Status.ABORT,
-        culprit="machine",
+        culprit="task",
+        reason="build machine ended before it sent a result",
+    ),
+    "panics while it works": Case(
+        GET_TASK + PANIC,
+        kind="ended early",
+        status=Status.ABORT,
+        culprit="task",
+        reason="the last line of its console is '",
+    ),
+    "reboots while it works": Case(
+        GET_TASK + REBOOT,
+        kind="ended early",
+        status=Status.ABORT,
+        culprit="task",
         reason="build machine ended before it sent a result",
     ),
     "sends garbage": Case(
@@ -195,8 +210,11 @@ def test_talk_without_end_is_cut(
 ) -> None:
     limit = 65536
     monkeypatch.setattr(_channel, "_LIMIT", limit)
-    floods = ""
-    for device in ("/dev/ttyS0", '"$(ls /dev/vport*)"'):
+    port = "port() { p=$(grep -lx $1 /sys/class/virtio-ports/*/name); p=${p%/name}; "
+    port += "echo /dev/${p##*/}; }"
+    # Nobody listens to the second one as long as the machine is not held.
+    floods = f"{port}\nyes 'about a shell' > $(port bbot.inspect) &\n"
+    for device in ("/dev/ttyS0", "$(port bbot.progress)"):
         floods += f"yes 'much ado' | head -c {2 * limit} > {device}\n"
         floods += f"yes 'about nothing' > {device} &\n"
     host.install_scripted(bootstrapped, GET_TASK + floods + SUCCESS + SLEEP)
@@ -214,7 +232,11 @@ def test_talk_without_end_is_cut(
 
 BOOTSTRAPS = {
     "hangs": (SLEEP, "timeout", "bootstrap timeout: no result within 3 s"),
-    "ends": (POWER_OFF, "ended early", "bootstrap machine ended before it sent a result"),
+    "ends": (
+        POWER_OFF,
+        "ended early",
+        "bootstrap machine ended before it sent a result; the last line of its console is '",
+    ),
     "is older than expected": (
         "printf ': 1\\nbbot-version: 0.0.9\\n' > /run/m\n" + put("/run/m") + POWER_OFF,
         "wrong versions",
@@ -239,7 +261,8 @@ def test_a_machine_that_fails_to_bootstrap_stays_as_it_was(
     install_toolchain(host.tftp, bootstrap=script)
     ensured = host.ensure(waits=Waits(startup=120, total=3, retries=0, shutdown=1))
     assert ensured.failure is not None
-    assert (ensured.failure.kind, ensured.failure.message) == (kind, message)
+    assert ensured.failure.kind == kind
+    assert ensured.failure.message.startswith(message)
     assert not ensured.changed
     assert host.machine().state == "missing"
     host.assert_clean()

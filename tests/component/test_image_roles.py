@@ -86,7 +86,7 @@ def test_an_image_refuses_flavours_that_there_are_not(play: Play, tmp_path: Path
     )
 
 
-@pytest.mark.parametrize("kind", ["btrfs", "directory"])
+@pytest.mark.parametrize("kind", ["btrfs", pytest.param("directory", marks=pytest.mark.long)])
 def test_a_machine_comes_changes_and_goes(
     play: Play, request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
@@ -131,6 +131,30 @@ def test_a_machine_comes_changes_and_goes(
     assert play("machine", **facts, machine_state="absent") > 0
     assert os.listdir(volume) == []
     assert play("machine", **facts, machine_state="absent") == 0
+
+
+@pytest.mark.long
+def test_a_container_comes_with_its_owners(play: Play, tmp_path: Path) -> None:
+    volume, image = tmp_path / "plain", tmp_path / "image"
+    volume.mkdir()
+    facts = {
+        "machine_image_dest": str(image),
+        "machine_image_variant": "tiny",
+        "machine_image_type": "nspawn",
+    }
+    assert play("machine_image", **facts) > 0
+    assert play("machine_image", "--check", **facts) == 0
+
+    facts = {"machine_name": "tiny-nspawn", "machine_volume": str(volume)}
+    assert play("machine", **facts, machine_source=str(image)) > 0
+    tree = volume / "tiny-nspawn" / "tiny-nspawn-1.1" / "tree"
+    assert (tree.stat().st_uid, tree.stat().st_mode & 0o777) == (0, 0o700)
+    assert (tree / "root" / "home" / "build").stat().st_uid == 1000
+    assert (tree / "root" / "tmp").stat().st_mode & 0o7777 == 0o1777
+
+    archive = tmp_path / "image.tar"
+    subprocess.run(["tar", "--create", "-C", str(image), "-f", str(archive), "."], check=True)
+    play("machine", **facts, machine_source=str(archive), fails="would lose their owners")
 
 
 def test_a_machine_is_not_installed_under_another_name(

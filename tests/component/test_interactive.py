@@ -12,70 +12,21 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import threading
-import typing as t
 from pathlib import Path
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.look_in import LookIn
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
-from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import Outcome
 from helpers import sources
-from helpers.agents import COMMAND, RunningAgent, engine, places
+from helpers.agents import RunningAgent
 from helpers.build_host import BuildHost, make_task
 from helpers.controller import Controller
+from helpers.visits import PATIENCE, Visit, command, shell, stopped
 from helpers.waiting import until
 
-PATIENCE = 120
 # What a person types, after a look at the folder and what the build is told.
 VISIT = 'id -un; ls; echo "op=$BBOT_OPERATION"; touch /tmp/visited; exit\n'
 ONCE = '[ "$1" != test ] || [ -e /tmp/visited ]\n'
-
-
-class Visit(threading.Thread):
-    """Performs a task while somebody else looks into its machine."""
-
-    def __init__(self, host: BuildHost, archive: Path, interactive: str, **running: t.Any) -> None:
-        super().__init__()
-        self.outcome: Outcome | None = None
-        self._host, self._running = host, running
-        self._task = make_task(interactive=interactive)
-        self._files = {"source.tar.gz": str(archive)}
-
-    def run(self) -> None:
-        with self._host.site.namespace.entered():
-            self.outcome = self._host.perform(self._task, files=self._files, **self._running)
-
-    def __enter__(self) -> Visit:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.join()
-
-    def result(self) -> Outcome:
-        self.join(PATIENCE)
-        assert self.outcome is not None, self._host.lines
-        return self.outcome
-
-
-def shell(host: BuildHost, text: str) -> str:
-    """What `bbot-agent shell` shows of a shell that is told `text`."""
-    done = subprocess.run(
-        [sys.executable, str(COMMAND), "shell", *places(host)],
-        env=engine(host.root),
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    return done.stdout + done.stderr
-
-
-def stopped(host: BuildHost) -> None:
-    until(lambda: host.reported(" breakpoint: ") > 0, "the task has stopped", PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +43,16 @@ def test_a_task_stops_for_a_person_and_goes_on(
     archive = sources.pack(tmp_path / "source.tar.gz", script)
     with Visit(ready, archive, interactive, hold=600) as visit:
         stopped(ready)
+        picture = tmp_path / "screen.png"
+        command(ready, "screen", "hello", str(picture))
+        copy = tmp_path / "copy"
+        command(ready, "cp", "hello/1.0:bbot-build", str(copy))
+        command(ready, "cp", "hello:/bin/busybox", str(tmp_path))
         seen = shell(ready, VISIT)
         outcome = visit.result()
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert copy.read_text().endswith(script)
+    assert (tmp_path / "busybox").read_bytes()[:4] == b"\x7fELF"
     assert "build" in seen.split()
     assert "bbot-build" in seen
     assert f"op={operation}" in seen

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import HostError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import VmError
 from helpers.build_host import USER, BuildHost
 from helpers.vms import MAC, a_vm, options, read_console, status
 from helpers.waiting import PATIENCE, until

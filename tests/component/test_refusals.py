@@ -69,6 +69,20 @@ URL = "https://ci.example.org/?build-task"
         ({"agent_toolchains": [{"name": "a", "controllers": [URL]}] * 2}, "a name of its own"),
         ({"agent_options": {"bridge": "br7"}}, "have variables of their own"),
         ({"agent_options": {"--ram": 1}}, "without the dashes"),
+        ({"agent_web": True, "agent_web_listen": "8090"}, "is ADDRESS:PORT"),
+        ({"agent_web": True, "agent_web_key": "/k"}, "given both or not at all"),
+        ({"agent_web": True, "agent_web_names": ["a b"]}, "are single words"),
+        ({"agent_web": True, "agent_web_users": {"a:b": "x"}}, "are single words"),
+        ({"agent_web": True, "agent_web_listen": "0.0.0.0:80"}, "or agent_web_anybody=true"),
+        (
+            {
+                "agent_web": True,
+                "agent_web_listen": "[::]:80",
+                "agent_web_users": {"a": "x"},
+                "agent_web_anybody": True,
+            },
+            "give agent_web_users with agent_web_certificate",
+        ),
         ({"agent_auth_key": "/etc/agent.pem"}, "not a private key in PEM format"),
     ],
 )

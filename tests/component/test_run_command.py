@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import pty
+import shutil
 import signal
 import subprocess
-import sys
 import time
 import typing as t
 from pathlib import Path
@@ -22,50 +20,19 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.invento
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from helpers import sources
 from helpers.agents import (
-    COMMAND,
     RunningAgent,
-    engine,
     entries,
-    options,
     places,
     read_status,
     run_command,
 )
 from helpers.build_host import BuildHost, make_task
 from helpers.controller import Controller
+from helpers.run_command import at_terminal, results, run, start
 from helpers.waiting import until
 
-# Of those of an agent, what the command does not have.
-_FEWER = {"poll_interval": None, "verbose": None}
 # The shortest way of a guest to a bad end.
 _DYING = "echo o > /proc/sysrq-trigger; sleep 60\n"
-
-
-def command(host: BuildHost, *arguments: str) -> list[str]:
-    return [sys.executable, str(COMMAND), "run", *options(host, **_FEWER), *arguments]
-
-
-def start(host: BuildHost, folder: Path, *arguments: str, **more: t.Any) -> subprocess.Popen[str]:
-    """The command with these arguments, called in ``folder``."""
-    return subprocess.Popen(
-        command(host, *arguments),
-        cwd=folder,
-        env={**engine(host.root), "PWD": str(folder)},
-        stdin=subprocess.DEVNULL,
-        text=True,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},
-    )
-
-
-def run(host: BuildHost, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    with start(host, folder, *arguments) as process:
-        output, errors = process.communicate(timeout=300)
-    return subprocess.CompletedProcess([], process.returncode, output, errors)
-
-
-def results(folder: Path) -> Path:
-    (found,) = (folder / "results").iterdir()
-    return found
 
 
 @contextlib.contextmanager
@@ -93,12 +60,49 @@ def test_a_folder_is_built_here(ready: BuildHost, tmp_path: Path) -> None:
     names = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
     assert names == {
         *("task.manifest", "result.manifest", "configure.log", "update.log", "test.log"),
-        *("report.json", "artifacts/out/made.txt"),
+        *("agent.log", "report.json", "artifacts/out/made.txt"),
+        *("origin.json", "sources/source.tar.gz"),
         *("machine/console.log", "machine/progress.log", "machine/qemu.log"),
     }
     assert (home / "report.json").stat().st_mode & 0o777 == 0o644
     (row,) = read_status(ready)["history"]
     assert (row["name"], row["status"]) == ("hello", "success")
+    told = run_command(ready, "log", "hello", *places(ready))
+    assert told.returncode == 0, told.stderr
+    # Whatever was said, with the time before it.
+    said = {line.partition(" ")[2] for line in told.stdout.splitlines()}
+    progress = [line.partition("] ")[2] for line in lines if line.startswith("[tiny] ")]
+    assert [
+        line for line in progress if line.startswith(("phase ", "| ")) and line not in said
+    ] == []
+    assert "-- hello/0.0.1: success --" in told.stdout
+    assert str(home.name) in told.stdout
+
+
+def test_a_task_once_more(ready: BuildHost, tmp_path: Path) -> None:
+    source = sources.make_source(tmp_path / "hello", "mkdir -p out; echo made > out/made.txt\n")
+    done = run(ready, tmp_path, "hello", "--artifacts", "out/*", "--results", "first")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (first,) = (tmp_path / "first").iterdir()
+    shutil.rmtree(source)
+    done = run(ready, tmp_path, "--rerun", f"first/{first.name}", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (told,) = json.loads(done.stdout)["results"]
+    assert told["differs"] == []
+    home = results(tmp_path)
+    fields = [(place / "task.manifest").read_text().splitlines() for place in (first, home)]
+    assert sorted(fields[0]) == sorted(fields[1])
+    assert (home / "artifacts/out/made.txt").read_text() == "made\n"
+    # What was on another machine then is told.
+    origin = json.loads((first / "origin.json").read_text())
+    assert (origin["machine"], origin["revision"]) == ("tiny", "tiny-1.1")
+    (first / "origin.json").write_text(json.dumps({**origin, "revision": "tiny-1.0", "cpu": 7}))
+    done = run(ready, tmp_path, "--rerun", str(first), "--results", "third")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-2:] == [
+        "not as before: revision of the machine was tiny-1.0, and is tiny-1.1",
+        "not as before: CPUs was 7, and is 1",
+    ]
 
 
 def test_a_failure_for_programs(ready: BuildHost, tmp_path: Path) -> None:
@@ -127,6 +131,8 @@ def test_a_failure_for_programs(ready: BuildHost, tmp_path: Path) -> None:
         (["plain", "--setting", "job"], "--setting: 'job' is not NAME=VALUE"),
         (["plain", "--setting", "job=2"], "did you mean config.bbot.jobs?"),
         (["words.yml"], "words.yml is neither a task manifest nor a YAML mapping"),
+        (["--rerun", "plain"], "rerun: {cwd}/plain is no folder of a task's results: it has no"),
+        (["--rerun", "plain", "hello"], "--rerun does what was asked for then: it cannot be with"),
         (["bad.manifest"], "bad.manifest:3:8: error: ':' expected after name"),
         (["wrong.yml"], "unknown field 'nmae': did you mean 'name'?"),
         (["hello", "--source", "plain"], "hello is no task, and there is a --source already"),
@@ -188,16 +194,8 @@ def test_a_machine_is_bootstrapped_first(
 
 def test_a_terminal_has_a_line_that_stays(ready: BuildHost, tmp_path: Path) -> None:
     sources.make_source(tmp_path / "hello", "[ $1 != update ] || sleep 2\n")
-    ours, theirs = pty.openpty()
-    with start(ready, tmp_path, "hello", stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        seen = b""
-        with contextlib.suppress(OSError):
-            while data := os.read(ours, 65536):
-                seen += data
-        os.close(ours)
-    assert process.returncode == 0, seen
-    text = seen.decode()
+    status, text = at_terminal(ready, tmp_path, "hello")
+    assert status == 0, text
     assert "\r\x1b[Ktiny: work, 1 s" in text
     assert "\r\x1b[K[tiny] | +update\r\n" in text
     assert "phase work" not in text

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.artifacts import FILE
+from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import leased
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchange import (
     ResultRequest,
     TaskResponse,
@@ -153,6 +154,8 @@ def add_artifacts(host: BuildHost, moody: Moody, number: int, choice: random.Ran
     with moody._lock:
         moody.tasks.append(task)
     response = TaskResponse.parse(moody.give(REQUEST).decode())
+    assert response.task is not None
+    assert response.task.name == task.name
     logs = host.logs / f"odd-{number}"
     (logs / "artifacts").mkdir(parents=True)
     (logs / "artifacts" / FILE).write_bytes(odd_archive(choice))
@@ -160,8 +163,10 @@ def add_artifacts(host: BuildHost, moody: Moody, number: int, choice: random.Ran
     entry = noted.accept(
         response, toolchain="default", controller=moody.url, answer=None, timeout=3600
     )
-    noted.own(entry, "1-0@1.000", str(logs))
-    noted.store(entry, Result.for_task(task))
+    # Of a living owner: the agent would give a dead one's task back in the midst of this.
+    with leased(host.engine(), what="test") as lease:
+        noted.own(entry, lease.name, str(logs))
+        assert noted.store(entry, Result.for_task(task))
 
 
 @dataclasses.dataclass(frozen=True)

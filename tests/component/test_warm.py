@@ -31,7 +31,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.templat
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import Outcome
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import Hardware
 from helpers import guest, sources
 from helpers.build_host import RAM, TCG, BuildHost
 from helpers.owner import owner
@@ -124,6 +124,7 @@ def refusal(host: BuildHost, accelerator: Accelerator = TCG, **changes: t.Any) -
             "mac": machine.bootstrapped.machine.mac,
             "options": machine.bootstrapped.machine.option_words,
             "ram": RAM,
+            "inspect": True,
         }
         hardware = Hardware(**{**facts, **changes})
         try:

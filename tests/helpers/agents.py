@@ -26,6 +26,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.jour
 
 from .build_host import RAM, BuildHost
 from .controller import Controller
+from .users_host import UsersHost
 
 ROOT = Path(__file__).parents[2]
 COMMAND = ROOT / "roles" / "agent" / "files" / "bbot-agent"
@@ -102,6 +103,7 @@ def entries(host: BuildHost) -> list[Entry]:
 class RunningAgent:
     """An agent, for the length of a with statement; ``lines`` is what it has said.
 
+    That of a host of a user is run by the user.
     At the end it is told to end, and has to do so in time with ``status``.
     """
 
@@ -113,9 +115,13 @@ class RunningAgent:
         **changes: t.Any,
     ) -> None:
         urls = [each if isinstance(each, str) else each.url for each in controllers]
-        self.command = [sys.executable, str(COMMAND), *options(host, **changes), *urls]
+        if isinstance(host, UsersHost):
+            program, own = host.program(), host.user.environment
+        else:
+            program, own = [sys.executable, str(COMMAND)], engine(host.root)
+        self.command = [*program, *options(host, **changes), *urls]
         self.lines: list[str] = []
-        self._environment = {**engine(host.root), **(environment or {})}
+        self._environment = {**own, **(environment or {})}
         self._changed = threading.Condition()
 
     def __enter__(self) -> RunningAgent:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import re
@@ -16,6 +17,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
+from ansible_collections.bbot.agent.plugins.module_utils._engine.host.scope import Scope
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.auxiliary import (
     companions_of,
 )
@@ -65,19 +67,27 @@ class BuildHost:
     """One build host.
 
     ``lines`` collects what the engine reports; ``changes`` are facts to tell it otherwise.
-    ``kind`` is that of its storage, in the folder ``place`` or on the site's btrfs.
+    ``kind`` is that of its storage, in the folder ``place`` or on the site's btrfs. ``scope`` is
+    where things are, instead of there and in a folder of the site's.
     """
 
-    def __init__(self, site: Site, kind: str = "btrfs", place: Path | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        kind: str = "btrfs",
+        place: Path | None = None,
+        *,
+        scope: Scope | None = None,
+    ) -> None:
         self.site = site
         name = site.next_name()
         self.root = site.root / name
-        self.machines = (place or site.btrfs) / name
+        self.machines = Path(scope.machines) if scope else (place or site.btrfs) / name
         self.volume = self.machines / "default"
-        self.tftp = self.root / "tftp"
-        self.state = self.root / "state"
-        self.runtime = self.root / "run"
-        self.logs = self.root / "logs"
+        self.tftp = Path(scope.tftp) if scope else self.root / "tftp"
+        self.state = Path(scope.state) if scope else self.root / "state"
+        self.runtime = Path(scope.runtime) if scope else self.root / "run"
+        self.logs = Path(scope.logs) if scope else self.root / "logs"
         self.lines: list[str] = []
         self.changes: dict[str, t.Any] = {}
         for folder in (self.volume, self.tftp, self.logs):
@@ -176,7 +186,10 @@ class BuildHost:
         """Have the bootstrapped machine ``name`` run ``script`` in place of its worker."""
         path = self.volume / name / f"{name}-default"
         self.storage.set_read_only(str(path), False)
-        guest.replace_worker(path / "disk.img", script)
+        if (path / "tree").is_dir():
+            guest.replace_container_worker(path, script)
+        else:
+            guest.replace_worker(path / "disk.img", script)
         self.storage.set_read_only(str(path), True)
         return path
 
@@ -193,7 +206,7 @@ class BuildHost:
     def copy(self, source: str | Path, path: Path, *, read_only: bool = True) -> None:
         """Make ``path`` a subvolume with the files of a folder anywhere else."""
         self.storage.create(str(path))
-        command = ["cp", "--sparse=always", "--reflink=auto", "-r", f"{source}/.", str(path)]
+        command = ["cp", "--sparse=always", "--reflink=auto", "-a", f"{source}/.", str(path)]
         subprocess.run(command, check=True)
         if read_only:
             self.storage.set_read_only(str(path), True)
@@ -248,6 +261,10 @@ class BuildHost:
         """What a finished use of the host should not have left, in words."""
         found = [f"process {pid}" for pid in self.qemus()]
         found += [f"dnsmasq {pid}" for pid in self.helpers()]
+        found += [f"container {pid}" for pid in self.containers()]
+        found += [f"process {pid} of a guest" for pid in self.guests()]
+        found += [f"control group {path}" for path in groups_of_ours()]
+        found += [f"loop device {each}" for each in self.loops()]
         found += [f"descriptor {fd}" for fd in taps_of_ours()]
         found += [f"link {name}" for _dummy, name in socket.if_nameindex() if name.startswith("bb")]
         found += [f"redirect {key}" for key in Redirect(run).elements()]
@@ -271,6 +288,32 @@ class BuildHost:
         """The processes of this host's machines."""
         return processes(f"unix:{self.runtime}/".encode())
 
+    def containers(self) -> list[int]:
+        """The processes of systemd-nspawn, and of what starts it, for this host's machines."""
+        return processes(f"--directory={self.machines}/".encode())
+
+    def guests(self) -> list[int]:
+        """The processes of the guests of this host's containers, by users and mounts."""
+        found = []
+        mark = f"/{self.root.name}/default/"
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if (
+                    entry.name.isdigit()
+                    and 0x60000000 <= entry.stat().st_uid < 0x70000000
+                    and mark in (entry / "mountinfo").read_text()
+                ):
+                    found.append(int(entry.name))
+        return found
+
+    def loops(self) -> list[str]:
+        """The loop devices over this host's machines."""
+        return loops_over(self.machines)
+
+    def survivors(self) -> list[str]:
+        """What has to end with the owner of its machine, with nobody there to clear away."""
+        return [str(pid) for pid in self.qemus() + self.helpers() + self.containers()]
+
     def helpers(self) -> list[int]:
         """The processes that tell this host's guests their addresses, and that let them out."""
         return processes(f" of {self.runtime}/".encode())
@@ -293,6 +336,24 @@ def processes(mark: bytes) -> list[int]:
             with contextlib.suppress(OSError):
                 if mark in (entry / "cmdline").read_bytes():
                     found.append(int(entry.name))
+    return found
+
+
+def groups_of_ours(pid: int | None = None) -> list[Path]:
+    """The control groups of containers that a process, by default this one, has run."""
+    # Not by Path.glob(), which fails where a group of somebody else goes meanwhile.
+    place = f"/sys/fs/cgroup/*/**/bbot-{os.getpid() if pid is None else pid}-*"
+    return [Path(each) for each in glob.glob(place, recursive=True)]
+
+
+def loops_over(folder: Path) -> list[str]:
+    """The loop devices over files in ``folder``."""
+    found = []
+    for each in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            # Its path may begin where the file system does.
+            if re.search(rf"/{folder.name}/default/.*/tree/disk\.img", each.read_text()):
+                found.append(each.parts[3])
     return found
 
 

@@ -68,3 +68,9 @@ def replace_worker(disk: Path, script: str, program: str = WORKER) -> None:
     # It has no exit status of its own to speak of.
     if script not in done.stdout:
         raise AssertionError(f"the worker was not replaced: {done.stdout} {done.stderr}")
+
+
+def replace_container_worker(machine: Path, script: str) -> None:
+    """The same for a container, the tree of which is in the folder ``machine``."""
+    worker = machine / "tree" / "root" / WORKER.lstrip("/")
+    worker.write_text(f"#!/bin/sh\n{script}")

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -30,6 +31,40 @@ TINY_ID = "tiny-1"
 def tiny_image() -> Path:
     """The folder with the tiny image, from the cache where its builder is unchanged."""
     return _image("tiny", "96", "A tiny machine")
+
+
+def foreign_image(
+    architecture: str, cpu: str, release: str = "bookworm", packages: tuple[str, ...] = ()
+) -> Path:
+    """The same for another architecture: Debian's name for it, the one in the machine's name.
+
+    With ``packages`` it is Debian with them, and takes many minutes to build.
+    """
+    variant, size = ("debian", "2048") if packages else ("tiny", "96")
+    more = ["--architecture", architecture, "--release", release, "--name", f"{cpu}-{variant}"]
+    # Without updates: not every mirror has all of them for all architectures.
+    more += ["--source", f"deb {mirror()} {release} main"]
+    more += [f"--package={each}" for each in packages]
+    return _image(variant, size, "A foreign machine", *more, name=f"{variant}-{cpu}-{release}")
+
+
+def nspawn_image() -> Path:
+    """The same for a container's root file system."""
+    return _image("tiny", "96", "A tiny container", "--type=nspawn", name="nspawn")
+
+
+def compiler_image(kind: str) -> Path:
+    """The same for a machine of this ``kind``, kvm or nspawn, with a C compiler and make."""
+    more = [f"--type={kind}", "--package=build-essential"]
+    return _image("debian", "1024", "A compiler", *more, name=f"compiler-{kind}")
+
+
+def release_image(release: str, kind: str, machine: str) -> Path:
+    """The same for one of another release, of this ``kind``, with what builds C with CMake."""
+    more = [f"--type={kind}", "--release", release, "--name", machine]
+    more += [f"--source=deb {mirror()} {release} main"]
+    more += [f"--package={each}" for each in ("cmake", "gcc", "libc6-dev", "make")]
+    return _image("debian", "2048", "A CMake machine", *more, name=machine)
 
 
 def service_image(script: Path) -> Path:
@@ -77,6 +112,35 @@ def flavour_packages(*flavours: str) -> list[str]:
     for flavour in flavours or defaults["machine_image_flavours"]:
         packages |= set(PACKAGES["__machine_image_flavours"][flavour])
     return [f"--package={package}" for package in sorted(packages)]
+
+
+def mirror() -> str:
+    """Where the host has its own release of Debian from."""
+    form = "$(ORIGIN) $(COMPONENT) $(SUITE) $(REPO_URI)"
+    done = subprocess.run(
+        ["apt-get", "indextargets", "--format", form], capture_output=True, text=True, check=True
+    )
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return next(line[3] for line in lines if line[:2] == ["Debian", "main"] and "-" not in line[2])
+
+
+def made_once(name: str, ending: str, recipe: Path, make: Callable[[Path], None]) -> Path:
+    """A file of the cache, which ``make`` makes at another place first; once for each ``recipe``.
+
+    That is the file of the code that says how.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(recipe.read_bytes()).hexdigest()[:12]
+    made = CACHE / f"{name}-{digest}{ending}"
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            for former in CACHE.glob(f"{name}-{'?' * 12}{ending}"):
+                former.unlink()
+            half = CACHE / f"{name}-half{ending}"
+            make(half)
+            half.rename(made)
+    return made
 
 
 def _image(variant: str, size: str, summary: str, *more: str, name: str = "") -> Path:

@@ -48,13 +48,16 @@ class User:
             "PYTHONUNBUFFERED": "1",
         }
 
+    def become(self, *, privileges: bool = True) -> list[str]:
+        """What to start a program by so that the user runs it; see start()."""
+        become = ["setpriv", "--reuid", self.name, "--regid", str(self.gid), "--clear-groups"]
+        return [*become, "--inh-caps=-all", *([] if privileges else ["--no-new-privs"])]
+
     def start(self, *command: str, privileges: bool = True) -> subprocess.Popen[str]:
         """A program run by the user in the clone; without `privileges` none that sudo or a
         setuid program could give."""
-        become = ["setpriv", "--reuid", self.name, "--regid", str(self.gid), "--clear-groups"]
-        become += ["--inh-caps=-all"] + ([] if privileges else ["--no-new-privs"])
         return subprocess.Popen(
-            [*become, *command],
+            [*self.become(privileges=privileges), *command],
             cwd=self.clone,
             env={**self.environment, "PWD": str(self.clone)},
             stdin=subprocess.DEVNULL,

@@ -51,9 +51,9 @@ class Site:
         self._hosts = 0
 
     def next_name(self) -> str:
-        """A name that no other host of this site has."""
+        """A name that no other host has, of any site."""
         self._hosts += 1
-        return f"h{self._hosts}"
+        return f"h{self._hosts}p{os.getpid()}"
 
 
 def network_script(root: Path, bridge: str, address: str, egress: str) -> str:

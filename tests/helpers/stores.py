@@ -14,12 +14,19 @@ from pathlib import Path
 from .site import Site, end_tenants
 
 # Those in a file, with options for the program that makes them.
-_MAKERS = {"ext4": ("-E", "lazy_itable_init=1"), "xfs": ("-m", "reflink=1")}
+_MAKERS = {
+    "ext4": ("-E", "lazy_itable_init=1"),
+    "xfs": ("-m", "reflink=1"),
+    "btrfs": ("--metadata", "single"),
+}
 
 
 @contextlib.contextmanager
-def mounted(site: Site, kind: str) -> t.Iterator[Path]:
-    """An empty `kind` of file system, ext4, xfs or tmpfs, for the length of a with statement."""
+def mounted(site: Site, kind: str, *options: str) -> t.Iterator[Path]:
+    """An empty file system for the length of a with statement, mounted with further `options`.
+
+    It is of the `kind` ext4, xfs, btrfs or tmpfs.
+    """
     name = site.next_name()
     place = site.root / f"{kind}-{name}"
     place.mkdir()
@@ -29,7 +36,7 @@ def mounted(site: Site, kind: str) -> t.Iterator[Path]:
         with file.open("wb") as image:
             image.truncate(4 << 30)
         subprocess.run([f"mkfs.{kind}", "-q", *_MAKERS[kind], str(file)], check=True)
-        command = ["mount", "-o", "loop,noatime", str(file)]
+        command = ["mount", "-o", ",".join(["loop", "noatime", *options]), str(file)]
     subprocess.run([*command, str(place)], check=True)
     try:
         yield place

@@ -18,7 +18,8 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep i
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.attachment import (
     Attachment,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware, Vm
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import Hardware
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Vm
 
 from .build_host import RAM, TCG, BuildHost
 from .waiting import PATIENCE

@@ -40,6 +40,7 @@ def state(awx: Awx) -> dict[str, t.Any]:
     }
 
 
+@pytest.mark.long
 def test_a_second_run_changes_nothing(awx: Awx, tmp_path: Path) -> None:
     given = {"bbot_awx_hosts": HOSTS, "bbot_awx_controllers": ALL, "bbot_awx_round": 10}
     assert configure(awx, tmp_path, **given)[0] > 0
@@ -93,6 +94,7 @@ def test_what_is_not_given_any_more_stays(awx: Awx, tmp_path: Path) -> None:
     assert awx.names("schedules") == set()
 
 
+@pytest.mark.long
 def test_credentials_by_name_and_by_hand(awx: Awx, tmp_path: Path) -> None:
     types = {name: awx.find("credential_types", name)["id"] for name in ("Machine", "Vault")}
     for name in ("Machine", "Vault"):
@@ -113,6 +115,7 @@ def test_the_first_run_is_foreseen(awx: Awx, tmp_path: Path) -> None:
     assert "AWX has no project bbot in Default: all of it would be made." in output
 
 
+@pytest.mark.long
 def test_all_that_can_be_given(awx: Awx, tmp_path: Path) -> None:
     machine = awx.find("credential_types", "Machine")["id"]
     for name in ("scm", "registry"):

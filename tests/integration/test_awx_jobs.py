@@ -62,6 +62,7 @@ def test_a_task_goes_to_one_host(ready: BuildHost, awx: Awx, site: Site, tmp_pat
     ready.assert_clean()
 
 
+@pytest.mark.long
 def test_a_round_has_the_key_of_the_credential_and_the_controllers_of_the_host(
     host: BuildHost, awx: Awx, bootstrapped: Machine, tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_round_has_the_key_of_the_credential_and_the_controllers_of_the_host(
     assert job.files_with(secret) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("answer", "image"), [("as the hosts say", "tiny"), ("debian", "debian")], ids=["own", "asked"]
 )

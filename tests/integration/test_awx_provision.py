@@ -6,50 +6,28 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
-from helpers.awx import ROOT, Job, PrivateFolder, configure
+from helpers.awx import Job, PrivateFolder, configure
 from helpers.awx_api import Awx, Launch
+from helpers.fresh_hosts import FreshHost, fresh_host, run
 
-NAME, NUMBER = "awx1", "91"
-ADDRESS = f"198.18.{NUMBER}.2"
-CONTAINER = ROOT / "extensions" / "molecule" / "container.sh"
+NAME, NUMBER = "awx1", 91
 OWN = f"http://198.18.{NUMBER}.1:8091/?build-task"
 ALL = "http://all.example.org/?build-task"
 
 pytestmark = pytest.mark.long
 
 
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout.strip()
-
-
-class Container:
-    """A host that is reached by SSH."""
-
-    def __init__(self) -> None:
-        self.key = run(CONTAINER, "key")
-        self.options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-
-    def ask(self, command: str) -> str:
-        ssh = ["ssh", "-i", self.key, "-o", "LogLevel=ERROR", *self.options, f"root@{ADDRESS}"]
-        return run(*ssh, command)
+class Container(FreshHost):
+    """The host, and its agent."""
 
     def variables(self) -> dict[str, t.Any]:
-        return {
-            "ansible_host": ADDRESS,
-            "ansible_user": "root",
-            "ansible_ssh_private_key_file": self.key,
-            "ansible_ssh_common_args": " ".join(self.options),
-            "host_storage": "directory",
-            # No machine is needed to ask for tasks in vain.
-            "bbot_machines": [],
-        }
+        # No machine is needed to ask for tasks in vain.
+        return {**super().variables(), "bbot_machines": []}
 
     def agent(self) -> dict[str, str]:
         """How its agent is."""
@@ -64,11 +42,8 @@ class Container:
 
 @pytest.fixture(scope="module")
 def container() -> t.Iterator[Container]:
-    run(CONTAINER, "up", NAME, "bookworm", NUMBER)
-    try:
-        yield Container()
-    finally:
-        run(CONTAINER, "down", NAME)
+    with fresh_host(NAME, NUMBER) as host:
+        yield Container(NUMBER, host.key)
 
 
 def perform(launch: Launch, status: str = "successful") -> Job:
@@ -80,7 +55,7 @@ def perform(launch: Launch, status: str = "successful") -> Job:
 
 
 def test_another_host_than_the_known_one_is_refused(container: Container, tmp_path: Path) -> None:
-    lines = run("ssh-keyscan", "-t", "ed25519", ADDRESS)
+    lines = run("ssh-keyscan", "-t", "ed25519", container.address)
     other = run("ssh-keygen", "-y", "-f", container.key)
     own = {**container.variables()}
     del own["ansible_ssh_common_args"]
@@ -89,7 +64,7 @@ def test_another_host_than_the_known_one_is_refused(container: Container, tmp_pa
         job = perform(awx.launch("bbot machines"), "failed")
         # It is no build host yet.
         assert "no toolchain default in " in job.stdout
-        configure(awx, tmp_path, bbot_awx_known_hosts=f"{ADDRESS} {other}")
+        configure(awx, tmp_path, bbot_awx_known_hosts=f"{container.address} {other}")
         job = perform(awx.launch("bbot machines"), "failed")
         assert "Host key verification failed" in job.stdout
 

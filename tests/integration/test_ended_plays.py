@@ -48,7 +48,8 @@ def kill_all(process: subprocess.Popen[str]) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-END = [interrupt, terminate, kill]
+# What a terminated play does is what an interrupted one does.
+END = [interrupt, pytest.param(terminate, marks=pytest.mark.long), kill]
 
 
 def end_while(

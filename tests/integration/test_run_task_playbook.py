@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.inventory import Machine
 from helpers import sources
-from helpers.agents import COMMAND, engine, places
+from helpers.agents import COMMAND, engine, places, run_command
 from helpers.build_host import BuildHost, make_task
 from helpers.plays import ROOT, playbook, run_playbook
 
@@ -82,8 +82,12 @@ def test_a_yaml_task_with_a_source_live(ready: BuildHost, tmp_path: Path) -> Non
     assert f"results: {home}" in summary(output)
     assert {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()} == {
         *("task.manifest", "result.manifest", "configure.log", "update.log", "report.json"),
-        *("machine/console.log", "machine/progress.log", "machine/qemu.log"),
+        *("agent.log", "machine/console.log", "machine/progress.log", "machine/qemu.log"),
+        *("origin.json", "sources/source.tar.gz"),
     }
+    told = run_command(ready, "log", "hello/1.0", *places(ready))
+    assert " phase work\n" in told.stdout, told.stderr
+    assert " |  gone on\n" in told.stdout
     assert "gone on" in (home / "update.log").read_text()
     manifest = (home / "task.manifest").read_text()
     assert "repository-url: tftp:source.tar.gz\n" in manifest
@@ -292,6 +296,7 @@ def test_a_machine_is_bootstrapped_first(
     assert "hello 0.0.1 on tiny: success" in summary(output)
 
 
+@pytest.mark.long
 def test_large_results_come_in_pieces(ready: BuildHost, tmp_path: Path) -> None:
     """They are larger than what comes in one answer of the host."""
     script = "[ $1 != update ] || dd if=/dev/urandom of=big bs=1M count=14\n"

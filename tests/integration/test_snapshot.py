@@ -27,7 +27,7 @@ def checked(task: dict[str, t.Any]) -> dict[str, t.Any]:
     return {**task, "check_mode": True}
 
 
-@pytest.fixture(scope="module", params=["btrfs", "directory"])
+@pytest.fixture(scope="module", params=["btrfs", pytest.param("directory", marks=pytest.mark.long)])
 def place(site: Site, request: pytest.FixtureRequest) -> t.Iterator[Path]:
     """A folder on btrfs, and one on what else there is."""
     path = site.root / request.param / site.next_name()

@@ -70,6 +70,7 @@ def test_a_task_foreseen_performed_and_faked(ready: BuildHost, tmp_path: Path) -
     assert set(done["files"]) == {
         *("task.manifest", "result.manifest", "configure.log", "update.log", "test.log"),
         *("machine/console.log", "machine/progress.log", "machine/qemu.log", "report.json"),
+        *("agent.log", "origin.json"),
     }
     assert all(Path(path).is_file() for path in done["files"].values())
     assert "trust: SHA256:AB:" in Path(done["files"]["task.manifest"]).read_text()
@@ -181,7 +182,13 @@ def children(pid: int) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("worker_too", [False, True], ids=["controller", "its worker, too"])
+@pytest.mark.parametrize(
+    "worker_too",
+    [
+        pytest.param(False, id="controller"),
+        pytest.param(True, id="its worker, too", marks=pytest.mark.long),
+    ],
+)
 def test_a_task_whose_controller_is_killed_ends_by_itself(
     ready: BuildHost, tmp_path: Path, worker_too: bool
 ) -> None:

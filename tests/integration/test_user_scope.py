@@ -93,6 +93,14 @@ def test_from_a_clone_to_a_result_and_back(user: User) -> None:
     assert "quick 0.0.1 on tiny: success" in told
     (results,) = (user.clone / "quick").iterdir()
     assert "status: success\n" in (results / "result.manifest").read_text()
+    # And several at once.
+    configs = "a: x; b: y"
+    words = (str(quick), "--configs", configs, "--results", "several")
+    assert "2 combinations: 2 success" in user.run(command, "run", *words, privileges=False)
+    told = ("-e", f"source={quick}", "-e", f"configs='{configs}'", "-e", "bbot_results=several")
+    assert "2 combinations: 2 success" in user.play("run-task", *told, privileges=False)
+    assert len(list((user.clone / "several").glob("matrix-*/report.html"))) == 2
+    assert user.foreign_files() == []
     assert changed(user.play("cleanup", privileges=False)) == 0
     assert "tiny" in user.play("bootstrap", privileges=False)
 
@@ -103,6 +111,7 @@ def test_from_a_clone_to_a_result_and_back(user: User) -> None:
     assert glob.glob("/var/tmp/bbot-image-*") == []
 
 
+@pytest.mark.long
 def test_an_agent_is_configured_where_no_service_manager_is(user: User) -> None:
     controllers = ("-e", "bbot_controllers=https://ci.example.org/?build-task", "--tags", "agent")
     there = set(user.home.iterdir())

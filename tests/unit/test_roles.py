@@ -50,6 +50,15 @@ def test_role_has_a_readme(role: str) -> None:
     assert f"bbot.agent.{role}" in text
 
 
+@pytest.mark.parametrize("role", NAMES)
+def test_galaxy_is_told_what_people_are(role: str) -> None:
+    about = load(role, "meta/main.yml")["galaxy_info"]
+    specification = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]
+    assert about["description"] == specification["short_description"]
+    runtime = yaml.safe_load((ROLES.parent / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    assert runtime["requires_ansible"].startswith(f">={about['min_ansible_version']}")
+
+
 def test_the_demo_knows_what_the_roles_want_of_a_user() -> None:
     demo = (ROLES.parent / "scripts" / "demo.sh").read_text(encoding="utf-8")
     (listed,) = re.findall(r"(?m)^packages=\((.*)\)$", demo)

@@ -1,83 +1,22 @@
 # Copyright (c) 2026, The bbot.agent founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The agent's state as metrics."""
+
+"""The agent's state as metrics: of what the status says of a real journal and real leases."""
 
 from __future__ import annotations
 
-import json
 import re
-import sqlite3
+import sys
 import typing as t
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.status import collect
-from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.journal import Journal
-from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
-from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.suspended import (
-    Suspensions,
-)
-from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchange import (
-    TaskResponse,
-)
-from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result import Result
-from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
-from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.btrfs import Btrfs
+from ansible_collections.bbot.agent.plugins.module_utils._engine.release import VERSION
 
-VALUES = {
-    "version": '0.1.0 "beta"\n',
-    "agents": [{"toolchain": "default", "since": 100.5}],
-    "machines": [
-        {"toolchain": "default", "state": "current"},
-        {"toolchain": "default", "state": "current"},
-        {"toolchain": "default", "state": "missing"},
-    ],
-    "running": [{"what": "task"}, {"what": "bootstrap"}],
-    "suspended": [{"bytes": 10}, {"bytes": None}],
-}
-
-
-class NoSuspensions:
-    """No machine is suspended."""
-
-    def all(self) -> list[t.Any]:
-        return []
-
-
-@pytest.fixture
-def collected(tmp_path: Path) -> dict[str, t.Any]:
-    """What `bbot-agent status` says of a host with a journal: two queued results, three others."""
-    journal = Journal(str(tmp_path / "journal.sqlite"))
-    task = Task(name="hello", version="1.0", repository_url="https://x/", machine="tiny")
-    response = TaskResponse("s", task, result_url="https://x/?build-result")
-    statuses = (Status.ERROR, Status.WARNING, None, Status.ABORT, Status.ABORT)
-    for status in statuses:
-        url = "https://agent:secret@x/?build-task"
-        number = journal.accept(response, toolchain="default", controller=url, answer=None)
-        if status is not None:
-            journal.store(number, Result.for_task(task, status))
-        if status in (Status.ERROR, Status.WARNING):
-            journal.delivered(number)
-    with sqlite3.connect(journal.path) as db:
-        for number, finished in ((1, 940.0), (2, 950.0), (4, None), (5, None)):
-            db.execute("UPDATE tasks SET finished = ? WHERE id = ?", (finished, number))
-        db.execute("UPDATE tasks SET received = 900 WHERE id = 4")
-        db.execute("UPDATE tasks SET received = 990 WHERE id = 5")
-    db.close()
-    host = Host(
-        run=lambda *_args, **_more: (0, "", ""),
-        storage=Btrfs(),
-        machines=str(tmp_path / "machines"),
-        tftp=str(tmp_path / "tftp"),
-        state=str(tmp_path),
-    )
-    status = json.loads(json.dumps(collect(host, journal, t.cast(Suspensions, NoSuspensions()))))
-    assert status.keys() == {*VALUES, "queue", "history"}
-    assert "secret" not in json.dumps(status)
-    return {**status, **VALUES}
+SAMPLE = re.compile(r"bbot_[a-z_]+(\{.+\})? [0-9.e+]+")
 
 
 def values(text: str) -> dict[str, str]:
@@ -85,46 +24,122 @@ def values(text: str) -> dict[str, str]:
     return dict(line.rsplit(" ", 1) for line in lines)
 
 
-def test_a_status_is_told(metrics: ModuleType, collected: dict[str, t.Any]) -> None:
-    found = values(metrics.text(metrics.metrics(collected, 1000.0)))
-    assert found == {
+def test_what_the_status_of_a_host_says_is_told(
+    metrics: ModuleType, site: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 100_000.0)
+    agent = site.host.leases.take(
+        what="agent",
+        toolchain="default",
+        instance_max=3,
+        failed={"m1": "no boot"},
+        troubles={"host": "no QEMU", "controller https://agent:secret@x/?build-task": "refused"},
+    )
+    others = [
+        site.host.leases.take(what="task", machine="m1", waits="256 MiB"),
+        site.host.leases.take(what="task", machine="m2"),
+        site.host.leases.take(what="bootstrap", machine="m2"),
+    ]
+    site.task(Status.ERROR, delivered=True, finished=90_000.0)
+    # One that began before others may end after them.
+    site.task(Status.WARNING, delivered=True, finished=99_500.0)
+    site.task(Status.ABORT, finished=99_000.0, received=50_000.0, attempts=3)
+    site.task(Status.SUCCESS, finished=99_400.0, received=40_000.0)
+    site.task(None)
+    status = site.collect()
+    text = metrics.text(metrics.metrics(status, 100_000.0, ["default", "other"]))
+    assert values(text) == {
         "bbot_up": "1",
-        'bbot_info{version="0.1.0 \\"beta\\"\\n"}': "1",
-        'bbot_agent_start_time_seconds{toolchain="default"}': "100.5",
-        'bbot_machines{toolchain="default",state="current"}': "2",
-        'bbot_machines{toolchain="default",state="missing"}': "1",
-        'bbot_running{what="task"}': "1",
+        f'bbot_info{{version="{VERSION}"}}': "1",
+        'bbot_agent_up{toolchain="default"}': "1",
+        'bbot_agent_up{toolchain="other"}': "0",
+        'bbot_agent_start_time_seconds{toolchain="default"}': "100000",
+        'bbot_agent_places{toolchain="default"}': "3",
+        'bbot_trouble{toolchain="default",what="host"}': "1",
+        'bbot_trouble{toolchain="default",what="controller https://***@x/?build-task"}': "1",
+        'bbot_machines{toolchain="default",state="current"}': "0",
+        'bbot_machines{toolchain="default",state="missing"}': "2",
+        'bbot_machines_failed{toolchain="default"}': "1",
+        'bbot_running{what="task"}': "2",
         'bbot_running{what="bootstrap"}': "1",
+        'bbot_running{what="template"}': "0",
         'bbot_running{what="resume"}': "0",
+        "bbot_waiting": "1",
+        "bbot_suspended_machines": "0",
+        "bbot_suspended_bytes": "0",
         "bbot_undelivered_results": "2",
-        "bbot_undelivered_age_seconds": "100",
-        "bbot_suspended_machines": "2",
-        "bbot_suspended_bytes": "10",
-        "bbot_last_task_finished_seconds": "950",
+        "bbot_undelivered_failing_results": "1",
+        # Since its result is there, however long the task had taken.
+        "bbot_undelivered_age_seconds": "1000",
+        "bbot_tasks_total": "5",
+        **{
+            f'bbot_tasks_last_hour{{status="{name}"}}': "0"
+            for name in ("skip", "error", "abnormal", "interrupt")
+        },
+        'bbot_tasks_last_hour{status="success"}': "1",
+        'bbot_tasks_last_hour{status="warning"}': "1",
+        'bbot_tasks_last_hour{status="abort"}': "1",
+        "bbot_last_task_finished_seconds": "99500",
         "bbot_last_task_ok": "1",
     }
-
-
-def test_a_status_that_cannot_be_had_is_a_metric_as_well(metrics: ModuleType) -> None:
-    assert values(metrics.text(metrics.metrics(None, 0))) == {"bbot_up": "0"}
-
-
-def test_each_metric_is_described_before_its_values(
-    metrics: ModuleType, collected: dict[str, t.Any]
-) -> None:
-    text = metrics.text(metrics.metrics(collected, 1000.0))
     for line in text.splitlines():
-        assert re.fullmatch(r"# (HELP|TYPE) bbot_[a-z_]+ .+|bbot_[a-z_]+(\{.+\})? [0-9.e+]+", line)
+        assert SAMPLE.fullmatch(line) or re.fullmatch(r"# (HELP|TYPE) bbot_[a-z_]+ .+", line)
+    # None of these is known by its first words only.
+    assert len(set(re.findall(r"# HELP (\S+)", text))) == len(re.findall(r"# TYPE", text))
+    for lease in (agent, *others):
+        lease.end()
 
 
-def test_the_age_of_what_is_undelivered_is_told(
-    metrics: ModuleType, collected: dict[str, t.Any]
+def test_a_host_on_which_nothing_was_ever_done(metrics: ModuleType, site: t.Any) -> None:
+    found = values(metrics.text(metrics.metrics(site.collect(), 1000.0, [])))
+    assert found["bbot_up"] == "1"
+    assert found["bbot_undelivered_age_seconds"] == "0"
+    assert found["bbot_tasks_total"] == "0"
+    assert "bbot_last_task_ok" not in found
+
+
+def test_the_age_of_what_is_undelivered_by_a_clock_that_was_set_back(
+    metrics: ModuleType, site: t.Any
 ) -> None:
-    found = values(metrics.text(metrics.metrics({**collected, "queue": []}, 1000.0)))
+    site.task(Status.ERROR, finished=1000.0)
+    found = values(metrics.text(metrics.metrics(site.collect(), 100.0, [])))
     assert found["bbot_undelivered_age_seconds"] == "0"
-    # A clock that was set back makes no negative age.
-    found = values(metrics.text(metrics.metrics(collected, 100.0)))
-    assert found["bbot_undelivered_age_seconds"] == "0"
+
+
+def test_labels_may_hold_anything(metrics: ModuleType) -> None:
+    text = metrics.text([("info", "x", [({"version": '0 "beta"\n\\'}, 1)])])
+    assert text.splitlines()[-1] == 'bbot_info{version="0 \\"beta\\"\\n\\\\"} 1'
+
+
+PROGRAMS = {
+    "fails": "exit 1",
+    "says nothing": "true",
+    "says what is no object": "echo 5",
+    "is of another version": "echo '{\"version\": 1}'",
+    "says odd bytes": "printf '\\377'",
+    "": "",
+}
+
+
+@pytest.mark.parametrize("what", PROGRAMS)
+def test_a_status_that_cannot_be_had_is_a_metric_as_well(
+    metrics: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    if what:
+        program = tmp_path / "bbot-agent"
+        program.write_text(f"#!/bin/sh\n{PROGRAMS[what]}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    words = ["metrics", "--options-file", str(tmp_path / "places"), "--to", str(tmp_path / "prom")]
+    monkeypatch.setattr(sys, "argv", words)
+    assert metrics.main() == 0
+    assert values((tmp_path / "prom").read_text()) == {"bbot_up": "0"}
+
+
+def test_agents_with_options_are_wanted(metrics: ModuleType, tmp_path: Path) -> None:
+    for name in ("default.options", "stage.options", "places", "key.pem"):
+        (tmp_path / name).write_text("")
+    assert metrics.wanted(str(tmp_path / "places")) == ["default", "stage"]
 
 
 def test_the_file_is_replaced(metrics: ModuleType, tmp_path: Path) -> None:

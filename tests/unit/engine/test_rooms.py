@@ -26,6 +26,8 @@ LAYERS = (
     "vm",
     "machine",
     "task",
+    "matrix",
+    "web",
     "agent",
 )
 

@@ -121,9 +121,12 @@ def test_an_unknown_breakpoint_is_refused_before_anything_is_done(perform: Perfo
     assert words in outcome.logs["configure"]
 
 
-def test_the_port_is_found_by_its_name(tmp_path: Path) -> None:
+def test_the_port_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert interactive.find_port(str(tmp_path / "none")) is None
     for number, name in enumerate(("bbot.progress", interactive.PORT)):
         (tmp_path / f"vport0p{number}").mkdir()
         (tmp_path / f"vport0p{number}" / "name").write_text(f"{name}\n")
     assert interactive.find_port(str(tmp_path), "/dev") == "/dev/vport0p1"
+    # In a container it is a descriptor.
+    monkeypatch.setenv("BBOT_SHELL", "5")
+    assert interactive.find_port(str(tmp_path), "/dev") == "5"

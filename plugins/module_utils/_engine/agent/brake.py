@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import collections
 import math
 import re
 import time
@@ -22,6 +23,8 @@ _PAUSES = (60.0, 3600.0)
 # another one is asked for: a broken host loses one, not as many as it performs at once. The
 # second is for a host that has ended a task well in the last seconds, by the third.
 _HEAD_START, _SHORT_START, _RECENT = 3.0, 0.3, 10.0
+# So many tasks in a row, each of which can have failed because it wished to, make it the machine.
+_TOO_MANY = 3
 # What stands for the host, which no machine is called.
 _HOST = None
 
@@ -38,6 +41,7 @@ class Brake:
         self._say = say
         self._clock = clock
         self._faults = Backoff(*_PAUSES, clock)
+        self._doubts: collections.Counter[str] = collections.Counter()
         self._last = -1.0
         self._well = -math.inf
         self._suspected = False
@@ -57,6 +61,17 @@ class Brake:
         # The alarm is the fault itself, which has been told.
         self._say.warning(f"no task{where} is asked for in the next {pause:.0f} s: {reason}")
 
+    def doubt(self, machine: str, reason: str) -> bool:
+        """Note that a task made `machine` fail, unless the machine is out of order.
+
+        Where several in a row did so it is a fault of the machine. Returns whether it is.
+        """
+        self._doubts[machine] += 1
+        if self._doubts[machine] < _TOO_MANY:
+            return False
+        self.fault(machine, reason)
+        return True
+
     def suspect(self) -> None:
         """Note that something other than a task went wrong which may be a fault of the host."""
         self._suspected = True
@@ -64,6 +79,7 @@ class Brake:
     def released(self, machine: str, began: float) -> None:
         """Note that a task on `machine`, begun at that time, went as it should."""
         self._faults.succeeded(machine)
+        del self._doubts[machine]
         self.host_is_well(began)
 
     def host_is_well(self, began: float) -> None:
@@ -85,6 +101,17 @@ class Brake:
         if machine is _HOST and self._standing is not None:
             return True
         return self._faults.waits(machine)
+
+    def troubles(self) -> dict[str, str]:
+        """Return why no tasks are asked for, by what is at fault: the host or a machine."""
+        found = {
+            "host" if key is _HOST else f"machine {key}": f"no task is asked for: {reason}"
+            for key, reason in self._faults.reasons().items()
+            if self._faults.waits(key)
+        }
+        if self._standing is not None:
+            found["host"] = f"no task is performed until it is mended: {self._standing}"
+        return found
 
     @property
     def in_doubt(self) -> bool:

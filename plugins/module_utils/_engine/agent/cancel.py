@@ -12,12 +12,12 @@ import contextlib
 import os
 import signal
 import time
-import typing as t
 
-from ..controller.journal import Journal, Row
+from ..controller.journal import Journal
 from ..host.host import Host, HostError
 from ..records.result import Result
 from ..records.task import Task
+from .running import find_running
 
 # Seconds until the machine is thrown away; it is a matter of one or two.
 _PATIENCE = 60.0
@@ -32,38 +32,16 @@ def cancel(host: Host, journal: Journal, wanted: str) -> str:
     It is aborted for whoever waits for its result. Returns when its machine is thrown away.
     Raises HostError, JournalError and OSError.
     """
-    entries = {row.logs: row for row in journal.latest(1000) if row.logs and row.state == "running"}
-    running = {
-        lease: (record, entries.get(str(record.get("logs"))))
-        for lease, record in host.leases.living().items()
-        if record.get("what") == "task"
-    }
-    found = [lease for lease, (record, row) in running.items() if _is(wanted, record, row)]
-    if len(found) != 1:
-        known = ", ".join(_title(*each) for each in running.values()) or "none"
-        how = "several" if found else "no"
-        raise HostError(f"{how} running task {wanted} on this host; there are: {known}")
-    (lease,) = found
-    record, row = running[lease]
-    title = _title(record, row)
+    found = find_running(host, journal, wanted)
+    row = found.row
     if row is not None:
         entry = journal.get(row.id)
         if entry is not None:
             # Before its performer gives it back, to be performed by somebody else.
             task = Task.parse(entry.task, f"journal entry {entry.id}")
             journal.store(row.id, Result.for_task(task), culprit="none", reason=REASON)
-    _end(host, lease, int(record["pid"]), title)
-    return title
-
-
-def _is(wanted: str, record: t.Mapping[str, t.Any], row: Row | None) -> bool:
-    title = str(record.get("task") or "")
-    return wanted in (title, title.partition("/")[0]) or (row is not None and wanted == str(row.id))
-
-
-def _title(record: t.Mapping[str, t.Any], row: Row | None) -> str:
-    number = f"{row.id} " if row else ""
-    return f"{number}({record.get('task')} on {record.get('machine')})"
+    _end(host, found.lease, int(found.record["pid"]), found.title)
+    return found.title
 
 
 def _end(host: Host, lease: str, pid: int, title: str) -> None:

@@ -15,7 +15,19 @@ from ..host.diagnostics import Diagnostics
 from ..linux.process import Runner
 
 # Commands for people, who wait for an answer and not for the agent to be read.
-COMMANDS = ("run", "cancel", "status", "log", "suspended", "resume", "discard", "shell")
+COMMANDS = (
+    "run",
+    "cancel",
+    "status",
+    "log",
+    "suspended",
+    "resume",
+    "discard",
+    "shell",
+    "screen",
+    "cp",
+    "web",
+)
 
 
 def main(arguments: t.Sequence[str], run: Runner) -> int:
@@ -27,6 +39,10 @@ def main(arguments: t.Sequence[str], run: Runner) -> int:
             from .run import run_task
 
             return run_task(arguments[1:], run, say)
+        if arguments and arguments[0] == "web":
+            from .web import serve
+
+            return serve(arguments[1:], run, say)
         if arguments and arguments[0] in COMMANDS:
             from .commands import run_command
 

@@ -17,14 +17,19 @@ import time
 import typing as t
 
 from ..controller.journal import FILE, Journal, Row
+from ..formats.png import encode_png
 from ..host.diagnostics import Diagnostics
 from ..host.host import HostError
 from ..linux.process import Runner
 from ..machine.suspended import Suspensions
+from ..task.task_log import FILE as LOG
 from .cancel import cancel
+from .fetch import copy_out
 from .job import CancelToken
 from .options import PLACES, HelpFormatter, Parser, add_options, read_command
 from .places import make_host
+from .rfb import look
+from .running import find_running
 from .settings import Places
 from .shell import find_shell, talk
 from .status import collect, render
@@ -57,6 +62,13 @@ def run_command(name: str, arguments: t.Sequence[str], run: Runner, say: Diagnos
 
     Returns the exit status. Raises EngineError and OSError.
     """
+    # Of the agent's options those that say where things are.
+    options = read_command(make_command_parser(name), arguments, PLACES)
+    return _COMMANDS[name].perform(_Site(options, run, say))
+
+
+def make_command_parser(name: str) -> Parser:
+    """Return the parser of the command `name`, one of COMMANDS but for `run`."""
     command = _COMMANDS[name]
     parser = Parser(
         prog=f"bbot-agent {name}",
@@ -69,9 +81,7 @@ def run_command(name: str, arguments: t.Sequence[str], run: Runner, say: Diagnos
         "--options-file", metavar="FILE", action="append", help="a file of the agent's options"
     )
     add_options(parser)
-    # Of the agent's options those that say where things are.
-    options = read_command(parser, arguments, PLACES)
-    return command.perform(_Site(options, run, say))
+    return parser
 
 
 def _status(site: _Site) -> int:
@@ -84,7 +94,7 @@ def _log(site: _Site) -> int:
     entry = _find(site.journal, site.options.task)
     if entry.logs is None:
         raise HostError(f"task {entry.id}, {entry.title}, has no logs yet")
-    path = os.path.join(entry.logs, "agent.log")
+    path = os.path.join(entry.logs, LOG)
     wanted = CancelToken()
     signal.signal(signal.SIGINT, wanted.cancel)
     try:
@@ -101,7 +111,7 @@ def _log(site: _Site) -> int:
         raise HostError(f"the logs of task {entry.id}, {entry.title}, are gone: {path}") from error
     _write(f"-- {entry.title}: {current.status or current.state} --\n" if current else "")
     for name in sorted(os.listdir(entry.logs)):
-        if name != "agent.log":
+        if name != LOG:
             _write(f"-- {os.path.join(entry.logs, name)}\n")
     return 0
 
@@ -158,6 +168,36 @@ def _shell(site: _Site) -> int:
     return 0
 
 
+def _screen(site: _Site) -> int:
+    found = find_running(site.host, site.journal, site.options.task)
+    runtime = found.record.get("runtime")
+    if not runtime:
+        raise HostError(f"task {found.title} has no machine yet, or none with a screen")
+    picture = encode_png(*look(os.path.join(str(runtime), "vnc")))
+    with open(site.options.file, "xb") as file:
+        file.write(picture)
+    _write(f"the screen of task {found.title} is in {site.options.file}\n")
+    return 0
+
+
+def _cp(site: _Site) -> int:
+    task, colon, path = site.options.source.partition(":")
+    if not (task and colon and path):
+        raise HostError(f"{site.options.source}: what to copy is TASK:PATH")
+    record: t.Mapping[str, t.Any] | None = site.host.leases.living().get(task)
+    if record is None:
+        found = find_running(site.host, site.journal, task)
+        task, record = f"task {found.title}", found.record
+    shell = record.get("shell")
+    if not shell:
+        raise HostError(
+            f"{task} has no shell to copy files by: have it stop for you (interactive, hold)"
+        )
+    place, size = copy_out(str(shell), path, site.options.target)
+    _write(f"{place}: {size} bytes\n")
+    return 0
+
+
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
@@ -172,6 +212,20 @@ def _log_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follow", action="store_true", help="go on until the task has ended")
 
 
+def _screen_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", metavar="TASK", help="its number, or NAME[/VERSION]: see status")
+    parser.add_argument("file", metavar="FILE", help="the new file for the picture, a PNG")
+
+
+def _cp_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        metavar="TASK:PATH",
+        help="the task, or a shell's id, and the file",
+    )
+    parser.add_argument("target", metavar="TARGET", help="the new file, or a folder for it")
+
+
 _COMMANDS = {
     "status": _Command(
         "Show agents, machines, running tasks, results to be delivered, and the last tasks.",
@@ -181,16 +235,24 @@ _COMMANDS = {
     "log": _Command("Show what a task does, or did.", _log_arguments, _log),
     "suspended": _Command("List the machines that failed.", _no_arguments, _suspended),
     "resume": _Command(
-        "Let a suspended machine go on, to look into it by VNC, until it ends or Ctrl-C.",
+        "Let a suspended machine go on, to be looked into, until it ends or Ctrl-C.",
         lambda parser: parser.add_argument("id", metavar="ID", help="see: bbot-agent suspended"),
         _resume,
     ),
     "shell": _Command(
-        "Talk to the shell in the machine of an interactive task, at its breakpoint.",
+        "Talk to a shell in a machine: of an interactive task, or one that failed and is held.",
         lambda parser: parser.add_argument(
             "id", metavar="ID", nargs="?", help="as the task says; needless if there is but one"
         ),
         _shell,
+    ),
+    "screen": _Command(
+        "Save a picture of the screen of a running task's machine.", _screen_arguments, _screen
+    ),
+    "cp": _Command(
+        "Copy a file out of a machine that has a shell for you.",
+        _cp_arguments,
+        _cp,
     ),
     "cancel": _Command(
         "End running tasks at once, whoever performs them; they are aborted.",

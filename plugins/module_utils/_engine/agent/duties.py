@@ -16,7 +16,6 @@ import dataclasses
 import fnmatch
 import os
 import socket
-import time
 import typing as t
 
 from ..controller.auth import AuthError, Identity, Key
@@ -28,12 +27,10 @@ from ..controller.transport import ControllerError, Transport, explain
 from ..errors import Culprit, EngineError, Interrupted, sentence
 from ..formats.manifest.model import ManifestError
 from ..formats.version import StandardVersion
-from ..host.bounded_file import BoundedFile
 from ..host.diagnostics import Diagnostics
 from ..host.host import Host, HostError
 from ..host.locks import LockError
 from ..host.room import NoRoom, Room
-from ..linux.private import make_private
 from ..linux.process import Runner
 from ..machine import bootstrap as _bootstrap
 from ..machine import warm as _warm
@@ -54,8 +51,10 @@ from ..task import perform as _task
 from ..task.by_hand import perform_by_hand
 from ..task.logs import logs_name, write_logs
 from ..task.perform import Booking, Outcome, faked, perform
+from ..task.task_log import task_log
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator, choose
+from ..vm.protocol import NSPAWN
 from .auxiliaries import Auxiliaries, auxiliaries
 from .interactive import lock, login, look_in, mode_now
 from .outcomes import Answer, Bootstrapped, Delivered, Performed, Rehearsed
@@ -182,13 +181,21 @@ class Duties:
 
     def offers(self, machines: t.Iterable[Machine]) -> dict[str, MachineHeader]:
         """Those of ``machines`` that are offered, by name, in this order."""
-        return offers(machines, self.settings.machine_order)
+        trusted = [machine for machine in machines if not self.distrusts(machine)]
+        return offers(trusted, self.settings.machine_order)
+
+    def distrusts(self, machine: Machine) -> bool:
+        """Whether tasks of controllers are kept from ``machine``, whose walls are too weak."""
+        return machine.kind == NSPAWN and self.settings.nspawn == "own"
 
     def plan(self, machine: Machine) -> str:
         """What bootstrap() would do to ``machine``: planned(), or `save` it for warm starts.
 
         Raises StorageError, and CommandError without QEMU.
         """
+        if self.distrusts(machine):
+            # Who has tasks of their own performed there has it bootstrapped, too.
+            return "none"
         action = planned(self.host, machine)
         if action != "none" or not self.settings.warm or self.settings.fake_bootstrap:
             return action
@@ -204,6 +211,7 @@ class Duties:
         settings = self.settings
         if not self.shares_machines:
             return Auxiliaries()
+        machines = [machine for machine in machines if not self.distrusts(machine)]
         ram = max(0, room.left() - settings.ram)
         if settings.auxiliary_ram is not None:
             ram = min(ram, settings.auxiliary_ram)
@@ -239,6 +247,7 @@ class Duties:
             warm=settings.warm,
             writes=settings.write_limit,
             auxiliary_ram=settings.auxiliary_ram,
+            trusts_containers=settings.nspawn == "all",
             park=self.suspensions.park if settings.suspend_max else None,
             alive=alive,
             progress=host.report,
@@ -258,7 +267,9 @@ class Duties:
             toolchain = self.toolchain()
             name = logs_name(f"bootstrap-{machine.name}-{toolchain.name}")
             logs = os.path.join(settings.log_dir, name)
-            accelerator = self.accelerator
+            accelerator = self.accelerator.on(machine.name)
+            if accelerator != self.accelerator:
+                self.host.report(f"accelerator {accelerator.name}: {accelerator.reason}")
             waits = Waits(
                 settings.bootstrap_startup or _bootstrap.STARTUP[accelerator.name],
                 settings.bootstrap_timeout,
@@ -300,6 +311,8 @@ class Duties:
         for machine in machines:
             if not alive():
                 return Rehearsed(busy=True)
+            if self.distrusts(machine):
+                continue
             try:
                 toolchain = self.toolchain()
                 running = self._running(alive, self.host, port=self._port(place))
@@ -422,6 +435,7 @@ class Duties:
             outcome.reason,
             float(sum(outcome.phases.values())),
             logs,
+            at_will=outcome.failure is not None and outcome.failure.at_will,
         )
 
     def perform(
@@ -438,15 +452,12 @@ class Duties:
         settings = self.settings
         if settings.trust:
             task = task.with_trust(settings.trust)
-        make_private(logs)
         context = f"task {task.name}/{task.version} on machine {task.machine}: "
-        with TaskLog(os.path.join(logs, "agent.log")) as log:
 
-            def report(line: str) -> None:
-                log.write(line)
-                self.say.report(line, context)
+        def report(line: str) -> None:
+            self.say.report(line, context)
 
-            host = dataclasses.replace(self.host, report=report)
+        with task_log(dataclasses.replace(self.host, report=report), logs) as host:
             outcome = self._perform(host, task, logs, alive, booking, place, boosted)
         try:
             write_logs(outcome, task, logs)
@@ -482,7 +493,7 @@ class Duties:
                 f"machine {machine.name} is gone: {'; '.join(machine.reasons)}", culprit="machine"
             )
         waits = Waits(
-            settings.build_startup or _task.STARTUP[self.accelerator.name],
+            settings.build_startup or _task.STARTUP[self.accelerator.on(machine.name).name],
             settings.build_timeout,
             settings.build_retries,
         )
@@ -508,20 +519,3 @@ class Duties:
         except Exception as error:
             return Delivered(sentence(error), noted=False)
         return Delivered(done.reason if done.outcome == "failed" else None)
-
-
-class TaskLog:
-    """The file ``path``, with the time before each line, up to a limit."""
-
-    def __init__(self, path: str) -> None:
-        self._file = BoundedFile(path)
-
-    def __enter__(self) -> TaskLog:
-        return self
-
-    def write(self, line: str) -> None:
-        """Add a line."""
-        self._file.write(f"{time.strftime('%H:%M:%S')} {line}")
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()

@@ -23,6 +23,7 @@ import typing as t
 from ..controller.urls import masked
 from ..errors import EngineError, sentence
 from ..host.diagnostics import Diagnostics
+from ..host.guest_lines import cut
 from ..linux.process import Runner
 from ..linux.sd_notify import ServiceManager
 from ..linux.signals import Signals
@@ -49,6 +50,9 @@ _DESKS = (
 
 # The loop goes round at least once in so many seconds.
 _LONGEST_WAIT = 60.0
+
+# So much is told of a trouble, in characters.
+_WORDS = 500
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -84,12 +88,14 @@ class Agent:
                 self._introduce()
                 desks: list[Desk[t.Any]] = [kind(state) for kind in _DESKS]
                 self._turn(desks)
+                _tell_troubles(state, desks)
                 self._manager.ready()
                 while not self._finished(state, desks):
                     self._wait(caught, desks)
                     for number in caught.take():
                         self._signalled(number, state, desks)
                     self._turn(desks)
+                    _tell_troubles(state, desks)
                     self._manager.status(_summary(state))
             if state.mode == "reload" and not set(_ENDING) & set(caught.take()):
                 self._manager.reloading()
@@ -169,6 +175,21 @@ def _summary(state: State) -> str:
     mode = {"run": "", "drain": "draining, ", "reload": "reloading, ", "stop": "ending, "}
     running = ", ".join(state.titles) or "no task"
     return f"{mode[state.mode]}{running}; {len(state.headers())} machines"
+
+
+def _tell_troubles(state: State, desks: t.Sequence[Desk[t.Any]]) -> None:
+    """Note in the lease what is wrong, for `bbot-agent status`, metrics and alerts."""
+    found = state.brake.troubles()
+    for desk in desks:
+        # Of two words for one thing those of the brake are the plainer ones.
+        found = desk.troubles() | found
+    words = {what: _in_one_line(why) for what, why in found.items()}
+    if words != (state.lease.record.get("troubles") or {}):
+        state.lease.tell(troubles=words)
+
+
+def _in_one_line(words: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in cut(words, _WORDS))
 
 
 def run_agent(arguments: t.Sequence[str], settings: Settings, run: Runner, say: Diagnostics) -> int:

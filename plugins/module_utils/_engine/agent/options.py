@@ -63,7 +63,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="bbot-agent",
         usage="bbot-agent [OPTION...] [PRIORITY=]URL...\n"
-        "       bbot-agent run|cancel|status|log|shell|suspended|resume|discard [--help]",
+        "       bbot-agent run|cancel|status|log|web|shell|screen|cp|suspended|resume|discard "
+        "[--help]",
         description="Ask controllers for build tasks, perform each in a throw-away virtual "
         "machine, and hand back the results.",
         epilog="Of PRIORITY the higher one is asked first (A), keeps lower ones from being asked "

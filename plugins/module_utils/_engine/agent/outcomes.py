@@ -63,7 +63,8 @@ class Performed:
     """The outcome of a task; its result is in the journal.
 
     `culprit` is who is to blame if it went wrong, `seconds` how long it took. `machine` is the
-    machine at fault where that is not the task's own but an auxiliary one.
+    machine at fault where that is not the task's own but an auxiliary one. `at_will` says that
+    the guest had its task already, and can have failed so because the task wished it to.
     """
 
     status: str
@@ -72,6 +73,7 @@ class Performed:
     seconds: float
     logs: str
     machine: str = ""
+    at_will: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,11 +19,11 @@ _CLEAR = "\r\x1b[K"
 
 
 class Screen:
-    """Shows lines on ``stream``. Where that is a terminal, the last line is the current phase."""
+    """Shows lines on ``stream``. Where that is a `terminal`, the last line is the current phase."""
 
     def __init__(self, stream: t.TextIO) -> None:
         self._stream = stream
-        self._terminal = stream.isatty()
+        self.terminal = stream.isatty()
         self._what = self._phase = ""
         self._since = self._drawn = 0.0
 
@@ -33,28 +33,28 @@ class Screen:
 
     def show(self, line: str) -> None:
         """Show a line that the engine reports."""
-        if self._terminal and line.startswith(_PHASE):
+        if self.terminal and line.startswith(_PHASE):
             self._phase, self._since = line.removeprefix(_PHASE), time.monotonic()
             self._draw()
             return
         text = f"[{self._what}] {line}" if self._what else line
-        self._write(f"{_CLEAR if self._terminal else ''}{text}\n")
-        if self._terminal:
+        self.write(f"{_CLEAR if self.terminal else ''}{text}\n")
+        if self.terminal:
             self._draw()
 
     def show_all(self, lines: t.Iterable[str]) -> None:
         """Show lines as they are."""
-        self._write("".join(f"{line}\n" for line in lines))
+        self.write("".join(f"{line}\n" for line in lines))
 
     def tick(self) -> None:
         """Let the time go on, on a terminal."""
-        if self._terminal and time.monotonic() - self._drawn >= _INTERVAL:
+        if self.terminal and time.monotonic() - self._drawn >= _INTERVAL:
             self._draw()
 
     def close(self) -> None:
         """Take the line that stays away."""
-        if self._terminal and self._phase:
-            self._write(_CLEAR)
+        if self.terminal and self._phase:
+            self.write(_CLEAR)
         self._phase = ""
 
     def _draw(self) -> None:
@@ -62,12 +62,13 @@ class Screen:
             self._drawn = time.monotonic()
             text = f"{self._what}: {self._phase}, {self._drawn - self._since:.0f} s"
             # One that does not fit would not be cleared away as a whole.
-            self._write(_CLEAR + text[: shutil.get_terminal_size().columns - 1])
+            self.write(_CLEAR + text[: shutil.get_terminal_size().columns - 1])
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
+        """Write a text as it is."""
         # That nobody reads any more does not end a task.
         try:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
-            self._terminal = False
+            self.terminal = False

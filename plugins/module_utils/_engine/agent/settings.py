@@ -230,6 +230,16 @@ class Settings:
             kind="many",
         ),
     )
+    nspawn: str = dataclasses.field(
+        default="own",
+        metadata=_option(
+            "whose tasks machines of type nspawn take, whose walls are weaker: those of this "
+            "host's own people, or those of controllers, too",
+            _MACHINES,
+            None,
+            choices=("own", "all"),
+        ),
+    )
     accelerator: str = dataclasses.field(
         default="auto",
         metadata=_option("how guests run", _MACHINES, None, choices=("auto", "kvm", "tcg")),

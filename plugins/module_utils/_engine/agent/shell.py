@@ -4,7 +4,7 @@
 
 # This file is private to this collection and may change at any time.
 
-"""A person's terminal, connected to the shell of an interactive build."""
+"""A person's terminal, connected to a shell in a machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAVE = b"\x1d"  # Ctrl-]
 
 
 def find_shell(host: Host, lease: str | None) -> str:
-    """Return the socket of the shell of the task with this lease, or of the only one.
+    """Return the socket of the shell in the machine of this lease, or of the only one.
 
     Raises HostError, with what there is.
     """
@@ -37,7 +37,8 @@ def find_shell(host: Host, lease: str | None) -> str:
     if lease in shells:
         return t.cast(str, shells[lease])
     known = ", ".join(sorted(shells)) or "none"
-    what = "no interactive task" if lease is None and not shells else f"which task: {lease or '?'}"
+    none = "no machine of an interactive task, and none that is held"
+    what = none if lease is None and not shells else f"which machine: {lease or '?'}"
     raise HostError(f"{what}; those that can be looked into: {known}")
 
 
@@ -63,7 +64,7 @@ def _raw(terminal: int) -> t.Iterator[None]:
     if not os.isatty(terminal):
         yield
         return
-    sys.stderr.write("Ctrl-] leaves the shell as it is; exit lets the task go on.\r\n")
+    sys.stderr.write("Ctrl-] leaves the shell as it is.\r\n")
     sys.stderr.flush()
     former = termios.tcgetattr(terminal)
     tty.setraw(terminal)
@@ -79,7 +80,7 @@ def _relay(sock: socket.socket, source: int, target: int) -> None:
     while True:
         for ready in select.select(sources, [], [])[0]:
             if ready is sock:
-                data = sock.recv(4096)
+                data = _receive(sock)
                 if not data:
                     return
                 os.write(target, data)
@@ -90,4 +91,16 @@ def _relay(sock: socket.socket, source: int, target: int) -> None:
             elif os.isatty(source) and _LEAVE in data:
                 return
             else:
-                sock.sendall(data)
+                try:
+                    sock.sendall(data)
+                except ConnectionError:
+                    # The machine has gone: its last words are to be read.
+                    sources.remove(source)
+
+
+def _receive(sock: socket.socket) -> bytes:
+    """Return what the machine says; nothing once it has gone, whatever it had not read yet."""
+    try:
+        return sock.recv(4096)
+    except ConnectionError:
+        return b""

@@ -16,6 +16,7 @@ from ..controller.journal import Journal, Row
 from ..controller.urls import masked
 from ..host.host import Host, HostError
 from ..host.locks import parent_of
+from ..host.phases import how_started
 from ..machine.describe import describe_machine
 from ..machine.inventory import enumerate_machines
 from ..machine.suspended import Suspensions
@@ -23,20 +24,24 @@ from ..machine.toolchain import load_toolchain
 from ..release import VERSION
 
 _HISTORY = 20
+# Seconds in which tasks have ended lately.
+_LATELY = 3600.0
 
 
 def collect(host: Host, journal: Journal, suspensions: Suspensions) -> dict[str, t.Any]:
     """Everything as plain data. Times are seconds since the epoch. Raises JournalError."""
     records = host.leases.records()
     agents = {record.get("pid") for record in records.values() if record.get("what") == "agent"}
-    entries = {entry.logs: entry for entry in journal.latest(_HISTORY * 5) if entry.logs}
+    latest = journal.latest(_HISTORY * 5)
+    total, lately = journal.tally(_LATELY)
+    entries = {entry.logs: entry for entry in (*latest, *journal.running()) if entry.logs}
     return {
         "version": VERSION,
         "agents": [_agent(record) for record in records.values() if record.get("what") == "agent"],
         "machines": _machines(host, records),
         "running": [
-            _running(record, entries.get(str(record.get("logs"))), agents)
-            for record in records.values()
+            _running(lease, record, entries.get(str(record.get("logs"))), agents)
+            for lease, record in records.items()
             if record.get("what") in ("task", "bootstrap", "template", "resume")
         ],
         "queue": [_queued(entry) for entry in journal.queue()],
@@ -52,14 +57,21 @@ def collect(host: Host, journal: Journal, suspensions: Suspensions) -> dict[str,
             }
             for each in suspensions.all()
         ],
-        "history": [_past(entry) for entry in journal.latest(_HISTORY)],
+        "history": [_past(entry) for entry in latest[:_HISTORY]],
+        "tasks": {"total": total, "last_hour": lately},
     }
 
 
 def _agent(record: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     names = ("toolchain", "pid", "since", "controllers", "instance_max", "version", "failed")
     controllers = [masked(str(url)) for url in record.get("controllers") or []]
-    return {**{name: record.get(name) for name in names}, "controllers": controllers}
+    return {
+        **{name: record.get(name) for name in names},
+        "controllers": controllers,
+        "troubles": {
+            masked(what): masked(why) for what, why in (record.get("troubles") or {}).items()
+        },
+    }
 
 
 def _machines(host: Host, records: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
@@ -92,9 +104,13 @@ def _toolchains(host: Host) -> list[str]:
 
 
 def _running(
-    record: t.Mapping[str, t.Any], entry: Row | None, agents: t.Collection[int | None]
+    lease: str,
+    record: t.Mapping[str, t.Any],
+    entry: Row | None,
+    agents: t.Collection[int | None],
 ) -> dict[str, t.Any]:
     return {
+        "lease": lease,
         "by": _who(record.get("pid"), agents),
         "id": entry.id if entry else None,
         "what": record["what"],
@@ -105,6 +121,7 @@ def _running(
         "since": record.get("since"),
         "pid": record.get("pid"),
         "logs": record.get("logs"),
+        "shell": bool(record.get("shell")),
     }
 
 
@@ -126,6 +143,7 @@ def _queued(entry: Row) -> dict[str, t.Any]:
         "attempts": entry.attempts,
         "next_try": entry.next_try,
         "received": entry.received,
+        "finished": entry.finished,
         "expires": time.time() + entry.left,
         "last_error": masked(entry.last_error),
     }
@@ -142,13 +160,19 @@ def _past(entry: Row) -> dict[str, t.Any]:
 
 def render(status: t.Mapping[str, t.Any]) -> str:
     """The same for people."""
+    troubles = [
+        (agent["toolchain"], what, why)
+        for agent in status["agents"]
+        for what, why in sorted(agent["troubles"].items())
+    ]
     sections = [
         _table("agents", ("toolchain", "process", "since"), [
             (a["toolchain"], a["pid"], _ago(a["since"])) for a in status["agents"]
         ]),
-        _table("machines", ("name", "toolchain", "state", "start", "why"), [
-            (m["name"], m["toolchain"], m["state"], "warm" if _is_warm(m["warm"]) else "cold",
-             m["failure"] or "; ".join(m["reasons"]))
+        *([_table("troubles", ("toolchain", "of", "why"), troubles)] if troubles else []),
+        _table("machines", ("name", "type", "toolchain", "state", "start", "why"), [
+            (m["name"], m["type"] or "", m["toolchain"], m["state"],
+             "warm" if _is_warm(m["warm"]) else "cold", m["failure"] or "; ".join(m["reasons"]))
             for m in status["machines"]
         ]),
         _table("running", ("number", "task", "machine", "phase", "since"), [
@@ -168,7 +192,7 @@ def render(status: t.Mapping[str, t.Any]) -> str:
             *("number", "task", "machine", "status", "result", "start", "seconds", "why"),
         ), [
             (h["id"], f"{h['name']}/{h['version']}", h["machine"], h["status"] or "", h["state"],
-             _how_started(h["phases"] or {}),
+             how_started(h["phases"] or {}),
              f"{sum(h['phases'].values()):.1f}" if h["phases"] else "", h["reason"])
             for h in status["history"]
         ]),
@@ -178,13 +202,6 @@ def render(status: t.Mapping[str, t.Any]) -> str:
 
 def _is_warm(template: t.Mapping[str, t.Any] | None) -> bool:
     return template is not None and not template["reason"]
-
-
-def _how_started(phases: t.Mapping[str, float]) -> str:
-    """How a task's machine came up; one that could not be resumed was booted after that."""
-    if "start" in phases:
-        return "cold"
-    return "warm" if "resume" in phases else ""
 
 
 def _table(title: str, head: tuple[str, ...], rows: list[tuple[t.Any, ...]]) -> str:

@@ -73,6 +73,10 @@ class Backoff:
         failure = self._failures.get(key)
         return failure.reason if failure else None
 
+    def reasons(self) -> dict[t.Hashable, str]:
+        """Return why what has failed did so the last time, by key."""
+        return {key: failure.reason for key, failure in self._failures.items()}
+
     def until(self, key: t.Hashable) -> float:
         """Return when `key` may be tried again; minus infinity if it has not failed."""
         failure = self._failures.get(key)

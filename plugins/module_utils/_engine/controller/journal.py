@@ -28,7 +28,7 @@ from ..records.values import Status
 from .backoff import LONGEST_PAUSE
 from .entries import STATES, Entry, Row, State, columns, read, text
 from .generation import knows_interrupt
-from .schema import JournalError, changing, opened, shrink, transaction
+from .schema import JournalError, changing, opened, reading, shrink, transaction
 
 __all__ = ["FILE", "Entry", "Journal", "JournalError", "Row", "settle"]
 
@@ -40,6 +40,8 @@ RESULT_TIMEOUT = 3 * 3600.0
 
 # Tasks that are over are kept for reading, the last so many.
 _HISTORY = 10_000
+# Of so many tasks at most it is told what became of them lately.
+_LATELY = 1000
 # Results that have expired are kept with their text, the last so many.
 _EXPIRED_TEXTS = 20
 
@@ -58,10 +60,14 @@ _AnyRow = t.TypeVar("_AnyRow", bound=Row)
 
 
 class Journal:
-    """The journal in the file `path`, which is made at the first use."""
+    """The journal in the file `path`, which is made at the first use.
 
-    def __init__(self, path: str) -> None:
+    One that is `read_only` is for those who look: what they ask writes nothing.
+    """
+
+    def __init__(self, path: str, *, read_only: bool = False) -> None:
         self.path = path
+        self._reading = reading if read_only else opened
 
     def accept(
         self,
@@ -300,9 +306,38 @@ class Journal:
         condition, values = _of(toolchain)
         return self._sound(Row, f"state = 'queued'{condition} ORDER BY id", values)
 
+    def running(self) -> list[Row]:
+        """Return the tasks that have no result yet, the oldest first. Raises JournalError."""
+        return self._sound(Row, "state = 'running' ORDER BY id")
+
     def latest(self, count: int) -> list[Row]:
         """Return the last entries, the newest first. Raises JournalError."""
         return [row for row, _odd in self._select(Row, "1 ORDER BY id DESC LIMIT ?", (count,))]
+
+    def tally(self, seconds: float) -> tuple[int, dict[str, int]]:
+        """Return how many tasks were ever noted, and those that ended lately, by status.
+
+        These are of the last `seconds`, and of the last thousand at most. Raises JournalError.
+        """
+        counts = dict.fromkeys((str(status) for status in Status), 0)
+        if not os.path.exists(self.path):
+            return 0, counts
+        now = time.time()
+        with opened(self.path) as db:
+            total = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'").fetchone()
+            # Not the whole of a table that holds texts of megabytes.
+            lately = db.execute(
+                "SELECT status, count(*) FROM"
+                " (SELECT status, finished FROM tasks ORDER BY id DESC LIMIT ?)"
+                " WHERE finished BETWEEN ? AND ? GROUP BY status",
+                (_LATELY, now - seconds, now),
+            ).fetchall()
+        for status, count in lately:
+            # What is damaged is nobody's status.
+            name = status.decode(errors="replace") if isinstance(status, bytes) else ""
+            if name in counts:
+                counts[name] += count
+        return (total[0] if total and isinstance(total[0], int) else 0), counts
 
     def find(self, name: str, version: str | None = None) -> Row | None:
         """Return the last task of a package, of one version or of any. Raises JournalError."""
@@ -332,7 +367,7 @@ class Journal:
         """
         if not os.path.exists(self.path):
             return None
-        with opened(self.path) as db:
+        with self._reading(self.path) as db:
             row = db.execute("SELECT text FROM results WHERE id = ?", (entry,)).fetchone()
         try:
             return text(row[0]) if row else None
@@ -391,7 +426,7 @@ class Journal:
             return [read(kind, row) for row in db.execute(query, values)]
         if not os.path.exists(self.path):
             return []
-        with opened(self.path) as own:
+        with self._reading(self.path) as own:
             return [read(kind, row) for row in own.execute(query, values)]
 
     def _update(self, entry: int, former: State | None, **values: t.Any) -> bool:

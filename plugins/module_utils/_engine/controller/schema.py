@@ -13,11 +13,14 @@ import os
 import sqlite3
 import time
 import typing as t
+import urllib.parse
 
 from ..errors import EngineError
 
 # For how long another process may have the file to itself, in seconds.
 _BUSY = 30.0
+# For how long one who only looks waits for that, in seconds.
+_GLANCE = 5.0
 # Free space that is worth giving back to the file system, in bytes.
 _WASTE = 1 << 20
 
@@ -89,28 +92,52 @@ VERSION = len(_MIGRATIONS)
 def opened(path: str) -> t.Iterator[sqlite3.Connection]:
     """Open the journal at `path` for the length of a with statement, in its newest form.
 
-    Raises JournalError for whatever goes wrong, within the statement as well: a damaged file
-    makes SQLite raise errors of many kinds.
+    Raises JournalError for whatever goes wrong, within the statement as well.
     """
-    try:
+    with _worded(f"the journal {path} cannot be used"):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if not os.path.exists(path):
             # Sessions and signatures are nobody else's business.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        db = sqlite3.connect(path, timeout=_BUSY, isolation_level=None)
-        try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_BUSY, isolation_level=None)) as db:
             # Whoever reads a value says what to make of text that is none.
             db.text_factory = bytes
             db.execute("PRAGMA synchronous = EXTRA")
             _migrate(db, path)
             yield db
-        finally:
-            db.close()
+
+
+@contextlib.contextmanager
+def reading(path: str) -> t.Iterator[sqlite3.Connection]:
+    """Open the journal at `path`, which is there, for the length of a with statement; to read it.
+
+    Nothing is written, not even to bring it to its newest form. Raises JournalError for whatever
+    goes wrong, within the statement as well.
+    """
+    with _worded(f"the journal {path} cannot be read"):
+        place = f"file:{urllib.parse.quote(os.path.abspath(path))}?mode=ro"
+        with contextlib.closing(sqlite3.connect(place, uri=True, timeout=_GLANCE)) as db:
+            db.text_factory = bytes
+            if (version := _version(db)) != VERSION:
+                raise JournalError(
+                    f"the journal {path} is of another bbot-agent (its form is {version}, this "
+                    f"one knows {VERSION}): "
+                    + ("upgrade bbot-agent" if version > VERSION else "run bbot-agent status once"),
+                    temporary=False,
+                )
+            yield db
+
+
+@contextlib.contextmanager
+def _worded(what: str) -> t.Iterator[None]:
+    """Have a damaged file, of which SQLite raises errors of many kinds, raise JournalError."""
+    try:
+        yield
     except (EngineError, AssertionError):
         raise
     except Exception as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        raise JournalError(f"the journal {path} cannot be used: {words}") from error
+        raise JournalError(f"{what}: {words}") from error
 
 
 @contextlib.contextmanager
@@ -157,7 +184,7 @@ def _migrate(db: sqlite3.Connection, path: str) -> None:
                 temporary=False,
             )
         # The first form is made once more: there are files of it without a number.
-        for number in range(max(version - 1, 0), VERSION):
+        for number in range(0 if version == 1 else version, VERSION):
             for statement in _MIGRATIONS[number].split(";\n"):
                 values = {"now": time.monotonic()} if ":now" in statement else {}
                 db.execute(statement, values)

@@ -115,7 +115,8 @@ class BridgePort:
         purpose = f"run a machine with MAC address {mac}"
         with contextlib.ExitStack() as undo:
             undo.enter_context(_lock_mac(host, bridge, mac, purpose))
-            self.tap = open_port(f"bb{lease.id}", bridge, mac)
+            self.port = f"bb{lease.id}"
+            self.tap = open_port(self.port, bridge, mac)
             undo.callback(os.close, self.tap)
             self._index = _find(bridge)
             self._undo = undo.pop_all()

@@ -29,6 +29,8 @@ from .lease_record import read_record
 _GLANCE = 0.2
 # After so long, in seconds, people are told that something waits.
 _MOMENT = 0.5
+# A lease of more bytes is written anew: an agent lives for months, and notes its troubles.
+_LONG = 1 << 17
 
 
 class LockError(EngineError):
@@ -197,6 +199,8 @@ class Lease:
         """
         line = json.dumps(facts).encode() + b"\n"
         size = os.fstat(self._fd).st_size
+        if size + len(line) > _LONG:
+            size = self._shorten(size)
         try:
             written = os.write(self._fd, line)
             if written != len(line):
@@ -206,6 +210,27 @@ class Lease:
                 os.ftruncate(self._fd, size)
             raise
         self.record.update(facts)
+
+    def _shorten(self, size: int) -> int:
+        """Write the record over its log of ``size`` bytes; return how long that is then.
+
+        Whoever reads meanwhile finds all facts: each has a line of its own, those first that say
+        who we are, and the end of the log is there until it is cut off. Raises OSError.
+        """
+        facts = [{name: fact} for name, fact in self.record.items()]
+        lines = b"".join(json.dumps(fact).encode() + b"\n" for fact in facts)
+        if 2 * len(lines) > size:
+            return size
+        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, flags & ~os.O_APPEND)
+        try:
+            written = 0
+            while written < len(lines):
+                written += os.pwrite(self._fd, lines[written:], written)
+            os.ftruncate(self._fd, written)
+        finally:
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, flags)
+        return written
 
     def end(self) -> None:
         """Give the lease up: nothing it names exists any more."""

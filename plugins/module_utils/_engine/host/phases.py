@@ -53,3 +53,13 @@ class Phases:
     def seconds(self) -> dict[str, float]:
         """Seconds by phase, in order of first beginning."""
         return {name: round(seconds, 3) for name, seconds in self._seconds.items()}
+
+
+def how_started(phases: t.Mapping[str, float]) -> str:
+    """Return how a task's machine came up, `warm` or `cold`; empty if it did not.
+
+    One that could not be resumed was booted after that, and so is cold.
+    """
+    if "start" in phases:
+        return "cold"
+    return "warm" if "resume" in phases else ""

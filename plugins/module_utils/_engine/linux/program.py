@@ -19,6 +19,8 @@ import signal
 import tempfile
 import typing as t
 
+from .spawn import die_with
+
 
 def run_program(
     command: t.Sequence[str],
@@ -28,6 +30,7 @@ def run_program(
 ) -> tuple[int, bytes, bytes]:
     """Run `command`, found by the search path; its exit status, output and error output.
 
+    It dies with us: what it would go on with belongs to a lease that others take over then.
     The status of one that a signal has ended is the signal's negative number. `environment` is all
     that it has, None for ours. It is killed if it takes longer than `timeout` seconds, and if an
     exception ends the waiting. Raises OSError, TimeoutError among them.
@@ -36,8 +39,10 @@ def run_program(
     if program is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
+            die_with(parent)
             _become(program, command, environment, (output.fileno(), errors.fileno()))
         status = _await(pid, timeout)
         return status, _content(output), _content(errors)

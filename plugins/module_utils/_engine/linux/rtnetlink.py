@@ -20,7 +20,8 @@ _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_REPLACE, _NLM_F_EXCL, _NLM_F_CREATE = 1, 4, 0
 _NLMSG_ERROR = 2
 _NLA_F_NESTED = 0x8000
 # linux/rtnetlink.h
-_RTM_NEWLINK, _RTM_SETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_NEWNEIGH = 16, 19, 20, 24, 28
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_SETLINK, _RTM_NEWADDR = 16, 17, 19, 20
+_RTM_NEWROUTE, _RTM_NEWNEIGH = 24, 28
 _RTA_GATEWAY, _RT_TABLE_MAIN, _RTPROT_STATIC, _RTN_UNICAST = 5, 254, 4, 1
 # linux/if.h, linux/if_link.h, linux/if_addr.h, linux/ip.h, linux/neighbour.h
 _IFF_UP = 1
@@ -84,13 +85,21 @@ class Rtnetlink:
         body += _nest(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"bridge"))
         self._ask(_RTM_NEWLINK, body, _NLM_F_CREATE | _NLM_F_EXCL)
 
-    def add_veth(self, name: str, peer: str, namespace: int) -> None:
-        """Make a pair of links, down, whose `peer` is in the network of a descriptor."""
+    def add_veth(self, name: str, peer: str, namespace: int, mac: str = "") -> None:
+        """Make a pair of links, down, whose `peer` is in the network of a descriptor.
+
+        The Ethernet address of the peer is `mac`, or anything.
+        """
         where = _attribute(_IFLA_NET_NS_FD, struct.pack("=i", namespace))
-        other = _nest(_VETH_INFO_PEER, _link(), _name(peer), where)
+        address = _attribute(_IFLA_ADDRESS, _octets(mac)) if mac else b""
+        other = _nest(_VETH_INFO_PEER, _link(), _name(peer), where, address)
         kind = _attribute(_IFLA_INFO_KIND, b"veth")
         info = _nest(_IFLA_LINKINFO, kind, _nest(_IFLA_INFO_DATA, other))
         self._ask(_RTM_NEWLINK, _link() + _name(name) + info, _NLM_F_CREATE | _NLM_F_EXCL)
+
+    def remove(self, index: int) -> None:
+        """Remove a link, and its peer if it has one."""
+        self._ask(_RTM_DELLINK, _link(index=index))
 
     def bring_up(self, index: int) -> None:
         """Bring a link up."""

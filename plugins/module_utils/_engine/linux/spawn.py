@@ -57,19 +57,22 @@ def spawn(
     account: pwd.struct_passwd | None = None,
     capabilities: t.Collection[int] = (),
     namespace: int | None = None,
-    listen: int | None = None,
+    listen: t.Sequence[int] = (),
     title: str | None = None,
+    prepare: t.Callable[[], None] | None = None,
+    environment: t.Mapping[str, str] | None = None,
 ) -> int:
     """Start `program` so that it dies with us, and return its pid.
 
     It gets standard streams (an empty input, the others to the descriptor `output`) and the
     descriptors `keep`, is `account` with these `capabilities`, and in the network `namespace` of
-    that descriptor. It must not change its user, or it would outlive us. `listen` is a socket for
-    it to accept connections of, handed over as systemd does (sd_listen_fds(3)). `title` is what
-    lists of processes show in place of its path. Raises SpawnError.
+    that descriptor. It must not change its user, or it would outlive us. `listen` are sockets that
+    are handed over to it as systemd does (sd_listen_fds(3)). `title` is what lists of processes
+    show in place of its path. `prepare` is done in its process before it becomes the program, and
+    `environment` are further variables. Raises SpawnError.
     """
     parent = os.getpid()
-    environment = {"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"}
+    variables = {"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"}
     failure_out, failure_in = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -84,16 +87,20 @@ def spawn(
                 become(account, capabilities)
             # After the change of user, which would clear it (prctl(2)).
             die_with(parent)
+            if prepare is not None:
+                prepare()
             # Above the standard streams, which may be closed in a service.
             output = os.dup(output)
             for source, target in ((null, 0), (output, 1), (output, 2)):
                 os.dup2(source, target)
             kept = set(keep)
-            if listen is not None:
-                failure_in = _move(failure_in)
-                os.dup2(listen, _LISTEN)
-                kept.add(_LISTEN)
-                environment |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+            if listen:
+                failure_in = _move(failure_in, len(listen))
+                handed = [_move(each, len(listen)) for each in listen]
+                for number, each in enumerate(handed, _LISTEN):
+                    os.dup2(each, number)
+                    kept.add(number)
+                variables |= {"LISTEN_FDS": str(len(listen)), "LISTEN_PID": str(os.getpid())}
             for name in os.listdir("/proc/self/fd"):
                 fd = int(name)
                 if fd > 2 and fd != failure_in:
@@ -101,9 +108,12 @@ def spawn(
                         os.set_inheritable(fd, fd in kept)
             for number in (signal.SIGPIPE, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
-            os.execve(program, [title or program, *arguments], environment)
+            variables |= environment or {}
+            os.execve(program, [title or program, *arguments], variables)
         except OSError as error:
             os.write(failure_in, f"{error.strerror}: {error.filename or program}".encode())
+        except Exception as error:
+            os.write(failure_in, sentence(error).encode(errors="replace")[:_LONGEST])
         finally:
             os._exit(127)
     os.close(failure_in)
@@ -115,9 +125,9 @@ def spawn(
     return pid
 
 
-def _move(fd: int) -> int:
-    """Return a descriptor for the same that is not the one of a socket that is handed over."""
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LISTEN + 1)
+def _move(fd: int, handed: int) -> int:
+    """Return a descriptor for the same that is none of so many sockets that are handed over."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LISTEN + handed)
 
 
 def hand_over(work: t.Callable[[], t.Sequence[int]], timeout: float) -> list[int]:

@@ -34,7 +34,8 @@ from ..records.machine import MachineManifest
 from ..records.names import ANY, arrived_in
 from ..records.task import Task
 from ..tftp.server import Event, Limits
-from ..vm.qemu.process import Hardware, Vm
+from ..vm.machines import make_vm
+from ..vm.protocol import Hardware
 from .boot import Boot, CompanionError
 from .bootstrap import Running
 from .conversation import Waits
@@ -318,7 +319,7 @@ class _Member:
             server = stack.enter_context(
                 self._seat.serve(get_root=None, put_root=self._put, limits=LIMITS, on_event=note)
             )
-            vm = Vm(host, self._lease, self._hardware, running.accelerator, self._logs)
+            vm = make_vm(host, self._lease, self._hardware, running.accelerator, self._logs)
             stack.callback(vm.close)
             vm.start(self._seat)
             stack.callback(refusals.close)

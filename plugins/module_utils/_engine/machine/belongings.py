@@ -17,6 +17,7 @@ from ..errors import EngineError
 from ..host.host import Host
 from ..host.locks import Lease
 from ..network.bridge import NetworkError, check_mac
+from ..vm.limits import HIERARCHIES as GROUPS
 
 _ID = re.compile(r"\d+-\d+")
 # As the kernel has it, but for what has a meaning to nft.
@@ -53,6 +54,9 @@ def _claims(
     """What the record names, where, and whether that can be."""
     if runtime := record.get("runtime"):
         yield "runtime folder", runtime, runtime == os.path.join(host.runtime, own)
+    for group in record.get("groups") or []:
+        right = os.path.normpath(group) == group and group.startswith(f"{GROUPS}/")
+        yield "control group", group, right and os.path.basename(group) == f"bbot-{own}"
     for folder in record.get("folders") or []:
         place = os.path.basename(os.path.dirname(folder))
         right = is_below(folder, host.tftp, 2) and place in ("build", "bootstrap")

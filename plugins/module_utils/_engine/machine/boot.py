@@ -18,9 +18,10 @@ from ..host.guest_lines import cut
 from ..host.host import Host
 from ..network.attachment import Attachment
 from ..tftp.server import Server
-from ..vm.qemu.process import Vm
+from ..vm.protocol import Vm
 from .channel import Channel
 from .look_in import Door
+from .relay import Relay
 from .stall import Stall
 from .writes import Writes
 
@@ -81,13 +82,15 @@ class Boot:
         """Let this machine and its companions write so many KiB to their disks, None for any."""
         self._writes = Writes(writes, [each.vm for each in (self, *self._companions)])
 
-    def watch(self, door: Door) -> None:
-        """Let people in by the `door` from now on."""
-        self._selector.register(door.fileno(), selectors.EVENT_READ, door)
+    def watch(self, way_in: Door | Relay) -> None:
+        """Let people in by the `way_in` from now on."""
+        self._selector.register(way_in.fileno(), selectors.EVENT_READ, way_in)
 
     def listen(self, logs: str) -> None:
         """Begin to listen to the started machine; what it says goes to the folder `logs`."""
-        sources: list[t.Any] = [self._server, self.vm, self.vm.monitor]
+        sources: list[t.Any] = [self._server, self.vm]
+        if self.vm.monitor is not None:
+            sources.append(self.vm.monitor)
         if self._dnsmasq is not None:
             sources.append(self._dnsmasq)
         for source in sources:
@@ -147,12 +150,12 @@ class Boot:
         if isinstance(key.data, Boot):
             # It has its turn after ours.
             return
-        if isinstance(key.data, Door):
-            key.data.open()
+        if isinstance(key.data, (Door, Relay)):
+            key.data.turn()
             return
         if isinstance(key.data, Channel):
             more = key.data.read()
-        elif key.data is self.vm.monitor:
+        elif self.vm.monitor is not None and key.data is self.vm.monitor:
             more = self.vm.listen()
         else:
             if key.data is self._dnsmasq:

@@ -30,7 +30,7 @@ from ..records.machine import (
 from ..records.names import ANY, BOOTSTRAPPED, arrived_in
 from ..tftp.server import Limits
 from ..vm.accelerator import Accelerator
-from ..vm.qemu.process import Hardware, Vm
+from ..vm.protocol import NSPAWN, Hardware, Vm
 from .conversation import SoftFailure, Talk, Waits, converse
 from .look_in import LookIn
 from .toolchain import Toolchain
@@ -63,6 +63,7 @@ class Running:
     ``writes`` is what the machines of a task may write to their disks, in KiB, None for no limit.
     ``auxiliary_ram`` is what auxiliary machines of a task may have together, in KiB, None for
     what each has by itself.
+    ``trusts_containers`` says whether machines of the type nspawn take tasks of controllers.
     ``warm`` are the machines, by name or pattern, that tasks resume from a saved state
     instead of booting them.
     """
@@ -79,11 +80,12 @@ class Running:
     warm: t.Sequence[str] = ()
     writes: int | None = None
     auxiliary_ram: int | None = None
+    trusts_containers: bool = False
     look_in: LookIn = dataclasses.field(default_factory=LookIn)
 
-    def starts_warm(self, name: str) -> bool:
-        """Whether tasks resume the machine ``name``."""
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.warm)
+    def starts_warm(self, name: str, kind: str | None) -> bool:
+        """Whether tasks resume the machine ``name``, which one of the ``kind`` nspawn cannot."""
+        return kind != NSPAWN and any(fnmatch.fnmatchcase(name, each) for each in self.warm)
 
     def parking(
         self, host: Host, lease: Lease, what: str, logs: str
@@ -110,6 +112,8 @@ class Running:
             options=manifest.option_words if manifest.options is not None else None,
             cpu=self.cpu,
             ram=self.ram_of(manifest),
+            kind=manifest.type,
+            inspect=True,
         )
 
     def ram_of(self, manifest: MachineManifest) -> int:

@@ -33,8 +33,10 @@ from ..records.names import arrived_in
 from ..tftp.packets import parse_request
 from ..tftp.server import Event, HeldRequest, Limits
 from ..vm.accelerator import Accelerator
-from ..vm.qemu.process import Hardware, Vm, VmError
+from ..vm.machines import make_vm
+from ..vm.protocol import Hardware, Vm, VmError
 from .boot import Boot
+from .hold import hold
 from .look_in import LookIn, looked_into
 from .template import Clone, TemplateError
 
@@ -77,6 +79,11 @@ class SoftFailure:
     kind: str
     message: str
 
+    @property
+    def at_will(self) -> bool:
+        """Whether what runs in a sound machine can bring it about, by a power-off for example."""
+        return self.kind in ("ended early", "terminated abnormally")
+
 
 @dataclasses.dataclass(frozen=True)
 class Start:
@@ -101,13 +108,13 @@ class Talk:
     ``judge`` looks at it while the machine still runs and returns a SoftFailure or None.
     With ``clean`` the guest is asked to shut down, else its plug is pulled. ``alive`` says whether
     the outcome is still wanted. ``park`` suspends a machine that failed softly to
-    disk, for inspection; without it ``hold`` is for how many seconds to keep it
-    suspended in memory. ``resume`` makes a clone to resume instead of booting, or
-    raises TemplateError; ``started`` is told how the machine came up. ``ram`` is what the machine
-    has, in KiB, ``writes`` what it may write to its disks, None for no limit, and ``patience`` for
-    how many seconds to wait for room for that. ``network`` is
-    one that is there already, else each attempt makes its own; ``companions`` are machines
-    that are up in there and have to stay so. ``look_in`` is how a person may look in.
+    disk, for inspection; without it ``hold`` is for how many seconds to keep it, see hold().
+    ``resume`` makes a clone to resume instead of booting, or raises TemplateError; ``started`` is
+    told how the machine came up. ``ram`` is what the machine has, in KiB, ``writes`` what it may
+    write to its disks, None for no limit, and ``patience`` for how many seconds to wait for room
+    for that. ``network`` is one that is there already, else each attempt makes its own;
+    ``companions`` are machines that are up in there and have to stay so. ``look_in`` is how a
+    person may look in.
     """
 
     what: str
@@ -257,7 +264,7 @@ def _attempt(
                 on_event=note,
             )
         )
-        vm = Vm(host, lease, hardware, accelerator, talk.logs)
+        vm = make_vm(host, lease, hardware, accelerator, talk.logs)
         stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
         if clone is None:
             vm.start(network)
@@ -273,8 +280,8 @@ def _attempt(
         boot.listen(talk.logs)
         boot.accompany(talk.companions)
         boot.limit(talk.writes)
-        if (door := stack.enter_context(looked_into(host, lease, vm, talk.look_in))) is not None:
-            boot.watch(door)
+        for way_in in stack.enter_context(looked_into(host, lease, vm, talk.look_in)):
+            boot.watch(way_in)
         if clone is not None:
             vm.resume()
             server.release(clone.held)
@@ -283,7 +290,7 @@ def _attempt(
         except _Astray as error:
             failure = SoftFailure("mis-boot", str(error))
         if failure is not None and failure.kind not in ("mis-boot", "write limit"):
-            _keep(host, boot, talk, phases, failure)
+            _keep(host, lease, boot, talk, phases, failure)
         phases.begin("down")
     return failure
 
@@ -327,7 +334,7 @@ def hold_first_request(
         server = stack.enter_context(
             network.serve(get_root=None, put_root=None, hold=lambda _event: True)
         )
-        vm = Vm(host, lease, hardware, accelerator, logs)
+        vm = make_vm(host, lease, hardware, accelerator, logs)
         stack.push(lambda kind, *_: _close(host, vm, failed=kind is not None))
         vm.start(network, ram=ram)
         boot = Boot(host, vm, network, server, lambda _line: None, alive)
@@ -381,7 +388,10 @@ def _talk(
             "write limit", f"{what} machine has written more than {most} to its disks (write-limit)"
         )
     if outcome == "ended":
-        return SoftFailure("ended early", f"{what} machine ended before it sent a result")
+        reason = f"{what} machine ended before it sent a result"
+        if said := boot.last_words():
+            reason += f"; the last line of its console is {said!r}"
+        return SoftFailure("ended early", reason)
     failure = talk.judge()
     if failure is not None:
         return failure
@@ -403,7 +413,9 @@ def _talk(
     return None
 
 
-def _keep(host: Host, boot: Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
+def _keep(
+    host: Host, lease: Lease, boot: Boot, talk: Talk, phases: Phases, failure: SoftFailure
+) -> None:
     """Keep a machine that failed for inspection, if that is wanted."""
     if not boot.vm.running():
         return
@@ -411,19 +423,8 @@ def _keep(host: Host, boot: Boot, talk: Talk, phases: Phases, failure: SoftFailu
         phases.begin("suspend")
         talk.park(boot.vm, failure)
     elif talk.hold:
-        _hold(host, boot, talk, phases, failure)
-
-
-def _hold(host: Host, boot: Boot, talk: Talk, phases: Phases, failure: SoftFailure) -> None:
-    """Keep the machine suspended for a person to inspect, for a limited time."""
-    vm = boot.vm
-    phases.begin("hold")
-    host.report(f"error: {failure.message} for machine {vm.hardware.directory}, suspending")
-    for line in vm.info():
-        host.report(f"info: {line}")
-    vm.suspend()
-    boot.serve(lambda: not vm.running(), talk.hold)
-    host.report("info: resuming after machine suspension")
+        phases.begin("hold")
+        hold(host, lease, boot, talk.hold, failure.message)
 
 
 def _close(host: Host, vm: Vm, *, failed: bool) -> None:

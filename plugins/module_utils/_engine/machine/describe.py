@@ -30,6 +30,7 @@ def describe_machine(machine: Machine) -> dict[str, t.Any]:
         "revision": machine.revision,
         "id": manifest.id if manifest else None,
         "summary": manifest.summary if manifest else None,
+        "type": machine.kind,
         "role": manifest.effective_role if manifest else None,
         "bootstrapped": machine.bootstrapped_path if bootstrapped else None,
         "mac": bootstrapped.machine.mac if bootstrapped else None,

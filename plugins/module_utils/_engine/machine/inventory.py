@@ -27,6 +27,7 @@ import typing as t
 from ..formats.manifest.model import ManifestError
 from ..host.host import Host, HostError
 from ..records.machine import BootstrappedMachine, MachineManifest
+from ..vm.machines import objection
 from .toolchain import NO_ID, Toolchain
 
 # The version of the bootstrap protocol, the P above.
@@ -57,7 +58,7 @@ class Machine:
     - `missing`: not bootstrapped yet
     - `newer`: bootstrapped by newer software than this toolchain's, to be left alone
     - `unlinked`: it has no current revision; what was bootstrapped of it is to go
-    - `broken`: its manifest, or a link, is not usable
+    - `broken`: its manifest, or a link, is not usable, or nothing on the host can emulate it
 
     ``reasons`` say why, for people; there is none for a current one.
     """
@@ -76,6 +77,12 @@ class Machine:
     def folder(self) -> str:
         """The name of its folder, with which those of its revisions begin."""
         return os.path.basename(self.directory)
+
+    @property
+    def kind(self) -> str | None:
+        """The type that its tasks find, or its bootstrap if there is none yet; None if unknown."""
+        manifest = self.bootstrapped.machine if self.bootstrapped else self.manifest
+        return manifest.type if manifest else None
 
     @property
     def to_bootstrap(self) -> bool:
@@ -215,8 +222,9 @@ def look(host: Host, volume: str, name: str, toolchain: Toolchain) -> Machine:
     except OSError as error:
         return seen("broken", f"cannot read {error.filename}: {error.strerror}", **facts)
 
-    if manifest.type != "kvm":
-        return seen("broken", f"machines of type {manifest.type} cannot be run", **facts)
+    options = manifest.option_words if manifest.options is not None else None
+    if words := objection(manifest.type, manifest.name, options):
+        return seen("broken", words, **facts)
     if bootstrapped is None:
         return seen("missing", f"not bootstrapped for toolchain {toolchain.name}", **facts)
     state, *reasons = compare(manifest, bootstrapped, toolchain)

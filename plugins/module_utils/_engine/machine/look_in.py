@@ -15,7 +15,8 @@ import typing as t
 
 from ..host.host import Host, HostError
 from ..host.locks import Lease
-from ..vm.qemu.process import Hardware, Vm, VmError
+from ..vm.protocol import Hardware, Vm, VmError
+from .relay import Relay
 
 # VNC's own passwords are no longer (RFC 6143, 7.2.2).
 LONGEST_PASSWORD = 8
@@ -56,7 +57,7 @@ class Door:
         """Return a descriptor that becomes readable when somebody knocks."""
         return self._sock.fileno()
 
-    def open(self) -> None:
+    def turn(self) -> None:
         """Let in who knocks; QEMU asks for the password."""
         # One who has gone again, and whatever else keeps one from coming in, is his trouble, and
         # not the task's.
@@ -73,21 +74,36 @@ class Door:
 @contextlib.contextmanager
 def looked_into(
     host: Host, lease: Lease, vm: Vm, look_in: LookIn | None
-) -> t.Iterator[Door | None]:
+) -> t.Iterator[t.Sequence[Door | Relay]]:
     """Say how to look into the started `vm`, for the length of a with statement.
 
-    Returns the door that is to be watched, None if there is none. Raises HostError and VmError.
+    Returns the ways in that are to be watched. Raises HostError and VmError.
     """
-    if look_in is None:
-        yield None
-        return
-    lease.tell(shell=vm.shell)
-    host.report(f"interactive: for a shell: bbot-agent shell {lease.id}")
-    if not look_in.address:
-        host.report(f"interactive: for the screen: VNC at unix:{vm.vnc}")
-        yield None
-        return
-    vm.want_password(look_in.password)
-    host.report(f"interactive: for the screen: VNC at {look_in.address}:{look_in.port}")
-    with contextlib.closing(Door(look_in, vm)) as door:
-        yield door
+    with contextlib.ExitStack() as stack:
+        ways: list[Door | Relay] = []
+        if look_in is not None:
+            if vm.talk is not None:
+                ways.append(stack.enter_context(passed_on(vm.shell, vm.talk)))
+            lease.tell(shell=vm.shell)
+            host.report(f"interactive: for a shell: bbot-agent shell {lease.id}")
+            if vm.vnc and not look_in.address:
+                host.report(f"interactive: for the screen: VNC at unix:{vm.vnc}")
+            elif vm.vnc:
+                vm.want_password(look_in.password)
+                place = f"{look_in.address}:{look_in.port}"
+                host.report(f"interactive: for the screen: VNC at {place}")
+                ways.append(stack.enter_context(contextlib.closing(Door(look_in, vm))))
+        yield ways
+
+
+def passed_on(
+    path: str, stream: socket.socket, entered: t.Callable[[Relay], None] | None = None
+) -> t.ContextManager[Relay]:
+    """Have people talk to the guest's `stream` at the socket `path`; see Relay.
+
+    Raises HostError.
+    """
+    try:
+        return contextlib.closing(Relay(path, stream, entered))
+    except OSError as error:
+        raise HostError(f"cannot make the socket {path}: {error.strerror or error}") from error

@@ -15,7 +15,7 @@ from ..host.attach import attach
 from ..host.host import Host, HostError
 from ..linux.private import make_private
 from ..network.bridge import random_mac
-from ..vm.qemu.process import Vm
+from ..vm.machines import make_vm
 from .bootstrap import Running
 from .fork import fork
 from .inventory import Machine
@@ -57,7 +57,7 @@ def rehearse(
         with (
             contextlib.closing(attach(host, lease, mac, running.port)) as network,
             network.serve(get_root=folder, put_root=folder),
-            contextlib.closing(Vm(host, lease, hardware, running.accelerator, folder)) as vm,
+            contextlib.closing(make_vm(host, lease, hardware, running.accelerator, folder)) as vm,
         ):
             vm.start(network)
 

@@ -12,7 +12,7 @@ import contextlib
 import os
 
 from ..host.host import Host
-from ..vm.qemu.process import Vm, VmError
+from ..vm.protocol import Vm, VmError
 
 # Bytes that must be free before the machine goes on: else it would stop again at once.
 _ROOM = 64 << 20

@@ -29,8 +29,11 @@ from ..host.host import Host, HostError
 from ..host.locks import Lease, LockError
 from ..tftp.server import Server
 from ..vm.accelerator import Accelerator
+from ..vm.machines import make_vm
+from ..vm.protocol import Hardware, Vm, VmError
 from ..vm.qemu.migration import SavedState
-from ..vm.qemu.process import Hardware, Vm, VmError
+from .hold import inspected
+from .relay import Relay
 from .suspended_record import RecordError, read_suspended
 from .sweep import leased
 
@@ -275,7 +278,7 @@ class Suspensions:
             contextlib.closing(attach(host, lease, suspended.hardware.mac)) as network,
             network.serve(get_root=None, put_root=None) as server,
         ):
-            vm = Vm(host, lease, suspended.hardware, accelerator, suspended.logs)
+            vm = make_vm(host, lease, suspended.hardware, accelerator, suspended.logs)
             try:
                 vm.start(network, state=suspended.state)
                 # From now on the disk is another one than the memory belongs to.
@@ -283,8 +286,9 @@ class Suspensions:
                 vm.resume()
                 for line in vm.info():
                     host.report(f"info: {line}")
-                while alive() and vm.running():
-                    _drain(vm, server)
+                with inspected(host, lease, vm, lambda: None) as relay:
+                    while alive() and vm.running():
+                        _drain(vm, server, relay)
                 if vm.running():
                     vm.save(path)
                     return False
@@ -294,11 +298,15 @@ class Suspensions:
             return True
 
 
-def _drain(vm: Vm, server: Server) -> None:
+def _drain(vm: Vm, server: Server, relay: Relay | None) -> None:
     """Wait a moment, and take what the machine says: else it would wait for a reader."""
     sources: list[t.Any] = [vm, vm.console, vm.progress, server]
+    if relay is not None:
+        sources.append(relay)
     readable = select.select(sources, [], [], _ALIVE_INTERVAL)[0]
     server.poll()
+    if relay is not None:
+        relay.turn()
     for sock in (vm.console, vm.progress):
         if sock in readable:
             with contextlib.suppress(OSError):

@@ -17,6 +17,7 @@ from ..errors import sentence
 from ..host.bridge_port import release_port
 from ..host.host import Host
 from ..host.locks import Lease
+from ..vm.limits import remove_groups
 from ..vm.qemu.process import release
 from .belongings import LeaseError, check_belongings
 
@@ -33,6 +34,7 @@ def clear(host: Host, lease: Lease) -> None:
     record = lease.record
     check_belongings(host, lease)
     release(record)
+    remove_groups(record.get("groups") or [])
     release_port(host, record)
     if record.get("journal"):
         # Before the folder goes: the result may have arrived there.

@@ -35,8 +35,9 @@ from ..host.locks import Lease
 from ..storage.protocol import StorageError
 from ..tftp.server import HeldRequest
 from ..vm.accelerator import Accelerator, qemu_program
+from ..vm.protocol import Hardware
 from ..vm.qemu.migration import SavedState
-from ..vm.qemu.process import Hardware, state_key
+from ..vm.qemu.process import state_key
 from .fork import fork
 from .inventory import Machine
 
@@ -89,7 +90,7 @@ def fit(
     host: Host, machine: Machine, hardware: Hardware, accelerator: Accelerator
 ) -> dict[str, str]:
     """What a template of ``machine`` has to have been made with, part by part."""
-    bootstrapped, program = machine.bootstrapped, qemu_program()
+    bootstrapped, program = machine.bootstrapped, qemu_program(hardware.architecture)
     subvolume = host.storage.info(machine.bootstrapped_path)
     if bootstrapped is None or subvolume is None:
         # Somebody has deleted it since we looked.
@@ -97,7 +98,7 @@ def fit(
     stat = os.stat(program)
     return {
         "QEMU": f"{program} {stat.st_size} {stat.st_mtime_ns}",
-        "accelerator": accelerator.name,
+        "accelerator": accelerator.on(hardware.name).name,
         "hardware": state_key(hardware, accelerator),
         "machine": bootstrapped.machine.id,
         "toolchain": bootstrapped.toolchain.id,

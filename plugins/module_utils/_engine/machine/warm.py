@@ -17,7 +17,7 @@ from ..host.phases import Phases
 from ..linux.private import make_private
 from ..machine.locking import task_lock
 from ..storage.flush import flush
-from ..vm.qemu.process import Hardware
+from ..vm.protocol import Hardware
 from . import template as _template
 from .bootstrap import Running
 from .conversation import Waits, hold_first_request
@@ -33,7 +33,7 @@ _PIECE = 1 << 16
 
 def wanted(host: Host, machine: Machine, toolchain: Toolchain, running: Running) -> bool:
     """Whether make() is to be called for ``machine``: it is to start warm, and could not yet."""
-    if machine.state != "current" or not running.starts_warm(machine.name):
+    if machine.state != "current" or not running.starts_warm(machine.name, machine.kind):
         return False
     hardware = _hardware(machine, toolchain, running, machine.bootstrapped_path)
     return _template.wanted(host, machine, hardware, running.accelerator)
@@ -113,7 +113,10 @@ def _save(
     phases: Phases,
 ) -> None:
     """Boot ``hardware`` and fill its directory, and the subvolume beside it, with a template."""
-    work = hardware.directory
+    work, architecture = hardware.directory, hardware.architecture
+    if not architecture.resumes:
+        name = architecture.name
+        raise TemplateError(f"an emulated {name} does not reliably go on from a saved state")
     # In memory, and to the disk in one piece: a booting guest writes here and there.
     memory = os.memfd_create("ram", os.MFD_CLOEXEC)
     try:

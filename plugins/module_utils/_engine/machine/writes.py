@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..vm.qemu.process import Vm
+from ..vm.protocol import Vm
 
 # Seconds from one look to the next.
 _INTERVAL = 2.0

@@ -18,12 +18,14 @@ class Attachment(t.Protocol):
     """A guest's network, from its making to close().
 
     `tap` is the descriptor of the guest's tap, for QEMU to inherit; `namespace` that of the
-    network that QEMU itself is to be in, None for ours. `dnsmasq` tells the guest its address,
-    unless somebody else does.
+    network that QEMU itself is to be in, None for ours. `port` is the tap's name there. `dnsmasq`
+    tells the guest its address, unless somebody else does.
     """
 
     @property
     def tap(self) -> int: ...
+    @property
+    def port(self) -> str: ...
     @property
     def namespace(self) -> int | None: ...
     @property

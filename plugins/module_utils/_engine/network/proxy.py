@@ -93,5 +93,5 @@ class Relay(Helper):
             [f"--connections-max={_CONNECTIONS}", str(proxy)],
             title,
             account=account(),
-            listen=sock,
+            listen=[sock],
         )

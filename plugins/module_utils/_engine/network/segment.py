@@ -130,9 +130,11 @@ class Seat:
         sock: socket.socket,
         dnsmasq: Dnsmasq,
         router: Slirp | Relay | None = None,
+        port: str = "tap0",
     ) -> None:
         self.namespace = namespace
         self.tap = tap
+        self.port = port
         self.dnsmasq = dnsmasq
         self.socket = sock
         self.router = router
@@ -193,8 +195,8 @@ class SharedSegment:
             dnsmasq = Dnsmasq(namespace, title, BRIDGE, GATEWAY, hosts, resolvers)
             undo.callback(dnsmasq.close)
             self.seats = [
-                Seat(namespace, tap, server, dnsmasq, router)
-                for tap, server in zip(taps, servers, strict=True)
+                Seat(namespace, tap, server, dnsmasq, router, f"tap{number}")
+                for number, (tap, server) in enumerate(zip(taps, servers, strict=True))
             ]
             self._undo = undo.pop_all()
 

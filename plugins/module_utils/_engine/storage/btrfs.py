@@ -20,12 +20,15 @@ import struct
 import typing as t
 import uuid
 
+from ..linux.mounts import mount_options
 from ..linux.rename import exchange, rename_new
 from .protocol import StorageError, Subvolume, Uses, split
 
 _MAGIC = 0x94
 _FIRST_INODE = 256  # of every subvolume's root directory
 _READ_ONLY = 1 << 1
+# The option of the file system with which who is not root may do what the name says.
+_MAY_DELETE = "user_subvol_rm_allowed"
 
 
 def _ioc(direction: int, number: int, size: int) -> int:
@@ -60,7 +63,7 @@ def _reason(error: OSError) -> str:
     return {
         errno.ENOTTY: "it is not on a btrfs file system",
         errno.EINVAL: "it is not a subvolume",
-        errno.EPERM: "not permitted; run as root or mount with user_subvol_rm_allowed",
+        errno.EPERM: f"not permitted; run as root or mount with {_MAY_DELETE}",
         errno.ENOTEMPTY: "it holds other subvolumes; delete those first",
         errno.EXDEV: "the two are not on the same file system",
     }.get(error.errno or 0, (error.strerror or str(error)).lower())
@@ -79,6 +82,19 @@ def is_btrfs(directory: str) -> bool:
     except StorageError:
         return False
     return True
+
+
+def may_delete(directory: str) -> bool:
+    """Whether who we are may delete the subvolumes that are made in ``directory`` on btrfs.
+
+    Anybody may make them (btrfs(5), user_subvol_rm_allowed).
+    """
+    if os.geteuid() == 0:
+        return True
+    try:
+        return _MAY_DELETE in mount_options(directory)
+    except OSError:
+        return False
 
 
 class Btrfs:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .btrfs import Btrfs, is_btrfs
+from .btrfs import Btrfs, is_btrfs, may_delete
 from .directory import Directory
 from .protocol import Storage, Subvolume, Uses
 
@@ -20,7 +20,8 @@ class Auto:
     """Storage of the kind that fits each place; see there for what the methods do.
 
     What is there already is taken for what it is. What is to be made is a subvolume of
-    btrfs on that file system, and a directory on others: volumes may be of both kinds.
+    btrfs on that file system, and a directory on others: volumes may be of both kinds. It is a
+    directory on btrfs, too, where who we are could make subvolumes but not delete them.
     """
 
     def __init__(self) -> None:
@@ -71,7 +72,8 @@ class Auto:
         return self._at(os.path.dirname(path))
 
     def _at(self, directory: str) -> Storage:
-        return self._btrfs if is_btrfs(directory) else self._directory
+        usable = is_btrfs(directory) and may_delete(directory)
+        return self._btrfs if usable else self._directory
 
 
 _KINDS: dict[str, t.Callable[[], Storage]] = {

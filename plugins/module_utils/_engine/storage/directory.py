@@ -31,6 +31,7 @@ from .flush import flush_one
 from .marker import MARKER, Mark, read_mark, write_mark
 from .overlay import FORMATS, QCOW2, base_name, base_of, disk_size, make_overlay
 from .protocol import StorageError, Subvolume, Uses, split
+from .tree import TREE, copy_tree, link_tree, remove_tree
 
 # Room in a name for what marks it as half-made.
 _NAME_MAX = 255 - len("..half")
@@ -85,18 +86,23 @@ def _lock(directory: str) -> int | None:
     return None
 
 
-def _tree(directory: str, *, enter_others: bool = True) -> t.Iterator[os.DirEntry[str]]:
+def _all_in(
+    directory: str, *, enter_others: bool = True, skip: str = TREE
+) -> t.Iterator[os.DirEntry[str]]:
     """Everything in `directory` and below it, folders before what is in them.
 
-    With ``enter_others`` also what is in other subvolumes there.
+    With ``enter_others`` also what is in other subvolumes there. What is called ``skip`` at its
+    top is left out.
     """
     with os.scandir(directory) as entries:
         for entry in sorted(entries, key=lambda each: each.name):
+            if entry.name == skip:
+                continue
             yield entry
             if entry.is_dir(follow_symlinks=False) and (
                 enter_others or read_mark(entry.path) is None
             ):
-                yield from _tree(entry.path, enter_others=enter_others)
+                yield from _all_in(entry.path, enter_others=enter_others, skip="")
 
 
 def _remove(directory: str) -> None:
@@ -104,7 +110,8 @@ def _remove(directory: str) -> None:
     os.chmod(directory, 0o700)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(directory, MARKER))
-    for entry in _tree(directory):
+    remove_tree(directory)
+    for entry in _all_in(directory):
         if entry.is_dir(follow_symlinks=False):
             # A read-only one keeps what is in it.
             os.chmod(entry.path, 0o700)
@@ -168,6 +175,7 @@ class Directory:
                     copy_file(from_path, to_path)
                     _allow_writing(to_path, True)
                 flush_one(to_path)
+            copy_tree(place, half)
             flush_one(half)
             if read_only:
                 _freeze(half)
@@ -193,6 +201,7 @@ class Directory:
                 else:
                     copy_file(from_path, to_path)
                     _allow_writing(to_path, True)
+            (link_tree if mark.read_only else copy_tree)(place, half)
             for each in shared:
                 _let_read(each, reader)
 
@@ -200,7 +209,7 @@ class Directory:
         if self.info(path) is None:
             raise StorageError(f"cannot delete {path}: it is not a subvolume")
         with _worded(f"delete subvolume {path}"):
-            for entry in _tree(path):
+            for entry in _all_in(path):
                 if entry.is_dir(follow_symlinks=False) and read_mark(entry.path) is not None:
                     raise StorageError(
                         f"cannot delete subvolume {path}: it holds other subvolumes; "
@@ -317,7 +326,7 @@ class Directory:
 
     def _files(self, place: str, half: str) -> t.Iterator[tuple[str, str]]:
         """The files to copy, by name relative to `place`; what else there is is made in `half`."""
-        for entry in _tree(place, enter_others=False):
+        for entry in _all_in(place, enter_others=False):
             name = os.path.relpath(entry.path, place)
             to_path = os.path.join(half, name)
             if name == MARKER:
@@ -379,7 +388,7 @@ def _allow_writing(path: str, allowed: bool) -> None:
 
 def _freeze(directory: str) -> None:
     """Take away from all but root the right to write to what is in a directory."""
-    for entry in _tree(directory):
+    for entry in _all_in(directory):
         if not entry.is_symlink():
             if os.geteuid() == 0 and entry.stat(follow_symlinks=False).st_uid != 0:
                 os.chown(entry.path, 0, -1)
@@ -388,7 +397,7 @@ def _freeze(directory: str) -> None:
 
 def _thaw(directory: str) -> None:
     """Allow to write to what is in a directory, but not to what others share."""
-    for entry in _tree(directory):
+    for entry in _all_in(directory):
         if entry.is_symlink() or base_of(entry.name) is not None:
             continue
         if entry.is_file(follow_symlinks=False) and os.stat(entry.path).st_nlink > 1:

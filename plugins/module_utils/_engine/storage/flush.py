@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import os
 
+from .tree import flush_tree
+
 
 def flush(directory: str) -> None:
-    """Have the files in `directory`, and their names, on disk. Raises OSError."""
+    """Have the files in `directory`, and their names, on disk. Raises OSError and StorageError."""
+    flush_tree(directory)
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_file(follow_symlinks=False):

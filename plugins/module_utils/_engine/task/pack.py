@@ -68,7 +68,11 @@ blib/
 pm_to_blib
 """
 # Folders that are products if this stands in them, and what stands beside them.
-_PRODUCT_FOLDERS = ("CMakeCache.txt", "meson-private", "pyvenv.cfg", "CACHEDIR.TAG")
+_PRODUCT_FOLDERS = (
+    *("CMakeCache.txt", "meson-private", "pyvenv.cfg", "CACHEDIR.TAG"),
+    # Results of ours.
+    ".bbot-matrix",
+)
 
 # Build files that ask git for the version, or for the list of files.
 _ASKS_GIT = re.compile(

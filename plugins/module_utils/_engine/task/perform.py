@@ -43,7 +43,7 @@ from ..records.result import Result
 from ..records.task import Task
 from ..records.values import Status
 from ..tftp.server import Limits
-from ..vm.qemu.process import Hardware
+from ..vm.protocol import NSPAWN, Hardware
 
 # Seconds that bbot waits for a task's first request, and what emulation takes instead.
 STARTUP = {"kvm": 60.0, "tcg": 300.0}
@@ -167,6 +167,7 @@ def perform(
     phases = Phases(host.report)
     if fake:
         return faked(task, booking)
+    _check_trust([machine, *(each.machine for each in companions)], running, booking)
     look_in = running.look_in if task.is_interactive else None
     if look_in is not None:
         # A person takes their time, and needs nothing kept of a machine that they have seen.
@@ -224,7 +225,7 @@ def perform(
             park=running.parking(host, own, f"task {title}", logs),
             alive=running.alive,
             progress=running.progress,
-            resume=place.clone if running.starts_warm(machine.name) else None,
+            resume=place.clone if running.starts_warm(machine.name, machine.kind) else None,
             started=starts.append,
             ram=place.ram,
             writes=running.writes,
@@ -261,6 +262,19 @@ def perform(
         start,
         delivery.report,
     )
+
+
+def _check_trust(machines: t.Sequence[Machine], running: Running, booking: Booking | None) -> None:
+    """Raise HostError if a controller's task would come to a machine whose walls are too weak."""
+    if booking is None or not booking.awaited or running.trusts_containers:
+        return
+    for machine in machines:
+        if machine.kind == NSPAWN:
+            raise HostError(
+                f"machine {machine.name} is of type nspawn, which takes no tasks of controllers "
+                "unless the operator says so (option nspawn: all)",
+                culprit="machine",
+            )
 
 
 def for_result(limits: Limits) -> Limits:
@@ -445,10 +459,11 @@ def _blame(
             ]
             return "task", cut(", ".join(failed)) or f"status {delivery.result.status}"
         return "none", ""
-    if failure.kind in ("timeout", "write limit"):
-        return "task", failure.message
     if failure.kind == "ended early" and look_in is not None:
         return "none", "the one who looked into the machine has ended it"
+    # It had its task: whatever ran in there has powered it off, rebooted or crashed it.
+    if failure.kind in ("timeout", "write limit", "ended early"):
+        return "task", failure.message
     return "machine", cut(delivery.complaint) or failure.message
 
 

@@ -127,6 +127,26 @@ def prepare(wish: Wish, directory: str, folder: str, worker: str | None) -> Prep
     )
 
 
+def vary(prepared: Prepared, config: str, words: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    """Return the fields of the ``prepared`` task with more words in its target-config.
+
+    ``config`` is a text of words, ``words`` are some. Settings of our worker replace those of the
+    same name. Raises PrepareError.
+    """
+    task = dict(prepared.fields)
+    new = [*_split(config), *words]
+    settings = {}
+    for word in new:
+        if word.startswith(PREFIX):
+            name, _sign, value = word.removeprefix(PREFIX).partition("=")
+            settings[name] = value
+    if not new:
+        return task
+    plain = join_words(word for word in new if not word.startswith(PREFIX))
+    _configure(task, Wish(config=plain, settings=settings))
+    return task
+
+
 def _dashed(name: str) -> str:
     return str(name).replace("_", "-")
 

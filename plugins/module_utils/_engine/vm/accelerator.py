@@ -23,6 +23,7 @@ import time
 
 from ..host.host import Host
 from ..linux.process import CommandError, find_program
+from .architecture import USUAL, Architecture, architecture_of
 
 # A boot sector that enters 64-bit mode with paging, loops a million times,
 # writes its token to the first serial port and ends QEMU by isa-debug-exit.
@@ -68,10 +69,32 @@ class Accelerator:
         """Whether guests run at the hardware's speed."""
         return self.name == "kvm"
 
+    def on(self, machine: str) -> Accelerator:
+        """Return how the machine that is called ``machine`` runs: a foreign one is emulated."""
+        architecture = architecture_of(machine)
+        if architecture.native:
+            return self
+        native = os.uname().machine
+        return Accelerator("tcg", f"a machine of {architecture.name} is emulated on {native}")
 
-def qemu_program() -> str:
-    """Absolute path of QEMU; CommandError if it is not installed."""
-    return find_program("qemu-system-x86_64", "qemu-system-x86")
+
+def qemu_program(architecture: Architecture = USUAL) -> str:
+    """Absolute path of QEMU for ``architecture``; CommandError if it is not installed."""
+    return find_program(architecture.program, architecture.package)
+
+
+def objection(machine: str) -> str:
+    """Return why the machine that is called ``machine`` cannot be emulated; empty if it can.
+
+    Without the QEMU of the host's own architecture nothing runs: that is the host's fault.
+    """
+    architecture = architecture_of(machine)
+    if not architecture.native:
+        try:
+            qemu_program(architecture)
+        except CommandError as error:
+            return f"it is a machine of {architecture.name}: {error}"
+    return ""
 
 
 def choose(host: Host, wanted: str = "auto") -> Accelerator:

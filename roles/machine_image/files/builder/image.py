@@ -15,18 +15,23 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import archive
+import cloud
 import debian
 import disk
 import kernel
+import packages
 import tiny
 from programs import BuildError
+from target import Target
+from tree import Tree
 
 GUEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
 
 # For the kernel. The disk is thrown away with its machine, so nobody needs its access times;
 # "panic=1" with QEMU's -no-reboot ends a machine whose kernel gave up.
 APPEND = (
-    "root=/dev/vda rw rootflags=noatime init=/sbin/bbot-init console=ttyS0 quiet panic=1 "
+    "root=/dev/vda rw rootflags=noatime init=/usr/sbin/bbot-init quiet panic=1 "
     "oops=panic net.ifnames=0 random.trust_cpu=on mitigations=off tsc=reliable no_timer_check "
     "cryptomgr.notests"
 )
@@ -36,10 +41,14 @@ APPEND = (
 class Image:
     """What is to be built. Sizes in MB, but RAM in KiB.
 
-    `archive` has the root file system, if it is there. `service` is the script that makes it an
-    auxiliary machine, which runs that instead of a worker.
+    `archive` has the root file system, if it is there: ours, or, of the variant archive, that of
+    somebody else, or an image of a container. `service` is the script that makes it an
+    auxiliary machine, which runs that instead of a worker. One of the `kind` kvm is a disk with a
+    kernel for QEMU, one of the kind nspawn a root file system tree for a container. The variant
+    cloud is a machine of the disk `cloud`, which its `firmware`, bios or uefi, boots.
     """
 
+    target: Target
     variant: str
     name: str
     identity: str
@@ -53,30 +62,47 @@ class Image:
     ram_minimum: int | None = None
     ram_maximum: int | None = None
     archive: str | None = None
+    cloud: str | None = None
+    firmware: str = "bios"
+    kind: str = "kvm"
 
-    def manifest(self) -> str:
-        """The machine manifest; its options stand for QEMU's disk and network.
+    def manifest(self, options: list[str]) -> str:
+        """The machine manifest; its *options* stand for QEMU's disk and network.
 
         The default machine type, pc, tells a device's interrupt by an ACPI program that takes
         a slow guest a tenth of a second, for each device.
         """
-        append = " ".join(word for word in (APPEND, self.append) if word)
         header = "role: auxiliary\n" if self.service else ""
         for name, kib in (("minimum", self.ram_minimum), ("maximum", self.ram_maximum)):
             header += f"ram-{name}: {kib}\n" if kib is not None else ""
-        return (
+        header = (
             f": 1\nid: {self.identity}\nname: {self.name}\nsummary: {self.summary}\n"
-            f"{header}type: kvm\noptions:\\\n"
-            "-machine q35\n"
-            "-kernel vmlinuz\n"
-            "-initrd initrd.img\n"
-            f'-append "{append}"\n'
-            "-netdev tap,id=net0,ifname=?,script=no,downscript=no\n"
-            "-device virtio-net-pci,netdev=net0,mac=?\n"
-            "-drive if=none,id=disk0,file=disk.img,format=raw,cache=unsafe\n"
-            "-device virtio-blk-pci,drive=disk0\n"
-            "\\\n"
+            f"{header}type: {self.kind}\n"
         )
+        if self.kind == "nspawn":
+            return f"{header}options: disk={self.disk_size}\n"
+        architecture = self.target.architecture
+        # Where the machine type is not told the agent has one for the architecture.
+        machine = ["-machine q35"] if architecture.cpu == "x86_64" else []
+        network = [
+            "-netdev tap,id=net0,ifname=?,script=no,downscript=no",
+            f"-device virtio-net-{architecture.bus},netdev=net0,mac=?",
+        ]
+        lines = "".join(f"{line}\n" for line in [*machine, *options, *network])
+        return f"{header}options:\\\n{lines}\\\n"
+
+    def options(self) -> list[str]:
+        """Lines of options for a kernel of ours and the disk that is made of a directory."""
+        architecture = self.target.architecture
+        console = f"console={architecture.console}"
+        append = " ".join(word for word in (APPEND, console, self.append) if word)
+        return [
+            "-kernel vmlinuz",
+            "-initrd initrd.img",
+            f'-append "{append}"',
+            "-drive if=none,id=disk0,file=disk.img,format=raw,cache=unsafe",
+            f"-device virtio-blk-{architecture.bus},drive=disk0",
+        ]
 
 
 def build(image: Image, destination: str) -> None:
@@ -85,30 +111,16 @@ def build(image: Image, destination: str) -> None:
     """
     destination = os.path.abspath(destination)
     with _workplace(destination) as work:
-        output, root = os.path.join(work, "image"), os.path.join(work, "root")
+        output = os.path.join(work, "image")
         os.makedirs(output)
-        os.makedirs(root)
-        guest_kernel = kernel.unpack(work)
-        if image.variant == "tiny":
-            tiny.build_root(root, work)
+        if image.cloud:
+            options = cloud.prepare(image.cloud, image.firmware, GUEST, image.name, output)
         else:
-            if image.archive:
-                debian.unpack_root(image.archive, root)
-            else:
-                debian.build_root(root, work, image.packages, image.sources)
-            kernel.install_modules(guest_kernel, root)
-        install_guest_files(root, image.name)
-        if image.service:
-            _install(image.service, os.path.join(root, "etc/bbot/service"))
-        kernel.write_initramfs(
-            guest_kernel,
-            os.path.join(root, "bin", "busybox"),
-            os.path.join(GUEST, "initramfs-init"),
-            os.path.join(output, "initrd.img"),
-        )
-        shutil.copyfile(guest_kernel.image, os.path.join(output, "vmlinuz"))
-        disk.write(root, os.path.join(output, "disk.img"), image.disk_size)
-        for name, text in (("manifest", image.manifest()), ("fingerprint", image.fingerprint)):
+            options = _build_root(image, work, output)
+        for name, text in (
+            ("manifest", image.manifest(options)),
+            ("fingerprint", image.fingerprint),
+        ):
             with open(os.path.join(output, name), "w") as file:
                 file.write(text.rstrip("\n") + "\n")
         os.chmod(output, 0o755)
@@ -117,28 +129,73 @@ def build(image: Image, destination: str) -> None:
         os.rename(output, destination)
 
 
+def _build_root(image: Image, work: str, output: str) -> list[str]:
+    """Put what is made of packages into the directory *output*; options for QEMU.
+
+    That is a disk and a kernel, or a tree for a container.
+    """
+    container = image.kind == "nspawn"
+    root = os.path.join(output if container else work, "tree", "root")
+    os.makedirs(root)
+    if image.variant == "archive":
+        # Somebody of this host may have put a program with the set-user-ID bit into it.
+        os.chmod(os.path.dirname(root), 0o700)
+    target, sources = image.target, image.sources
+    if not sources and not target.is_host:
+        sources = debian.sources_of(target)
+    apt = packages.apt_for(target, sources, work)
+    guest_kernel = None if container else kernel.unpack(work, target.architecture, apt)
+    busybox = os.path.join(root, "bin", "busybox")
+    if image.variant == "tiny":
+        tiny.build_root(root, work, apt, target.architecture)
+    elif image.variant == "archive":
+        busybox = packages.busybox(apt, work)
+        archive.build_root(
+            root, work, str(image.archive), target.architecture, image.disk_size, busybox
+        )
+    else:
+        if image.archive:
+            debian.unpack_root(image.archive, root)
+        else:
+            debian.build_root(root, work, target, image.packages, sources)
+    if guest_kernel is not None and image.variant != "tiny":
+        kernel.install_modules(guest_kernel, Tree(root))
+    install_guest_files(root, image.name)
+    if image.service:
+        _install(image.service, Tree(root), "etc/bbot/service")
+    if guest_kernel is None:
+        # It has programs with the set-user-ID bit, and users that are others on this host.
+        os.chmod(os.path.dirname(root), 0o700)
+        return []
+    kernel.write_initramfs(
+        guest_kernel,
+        busybox,
+        os.path.join(GUEST, "initramfs-init"),
+        os.path.join(output, "initrd.img"),
+    )
+    shutil.copyfile(guest_kernel.image, os.path.join(output, "vmlinuz"))
+    disk.write(root, os.path.join(output, "disk.img"), image.disk_size)
+    return image.options()
+
+
 def install_guest_files(root: str, name: str) -> None:
-    """Put the boot stub into the root file system."""
+    """Put the boot stub into the root file system, whatever links that has."""
+    tree = Tree(root)
     places = {
         "bbot-init": "usr/sbin/bbot-init",
         "udhcpc": "etc/bbot/udhcpc",
         "power-button": "etc/bbot/acpi/PWRF/00000080",
     }
     for source, place in places.items():
-        _install(os.path.join(GUEST, source), os.path.join(root, place))
-    os.makedirs(os.path.join(root, "var/lib/bbot"), exist_ok=True)
+        _install(os.path.join(GUEST, source), tree, place)
+    tree.make_folder("var/lib/bbot")
     for place, text in _configuration(name).items():
-        target = os.path.join(root, "etc", place)
-        if os.path.islink(target):
-            os.unlink(target)
-        with open(target, "w") as file:
-            file.write(text)
+        tree.write(f"etc/{place}", text.encode())
 
 
-def _install(program: str, target: str) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    shutil.copyfile(program, target)
-    os.chmod(target, 0o755)
+def _install(program: str, tree: Tree, place: str) -> None:
+    with open(program, "rb") as file:
+        tree.write(place, file.read(), 0o755)
 
 
 def _configuration(name: str) -> dict[str, str]:

@@ -8,47 +8,47 @@ from __future__ import annotations
 import glob
 import lzma
 import os
+import re
 import shutil
 
 import packages
 from programs import BuildError, run
-
-# What a machine on QEMU's virtio devices needs before its root file system, and what its image
-# would need files for otherwise. In the order in which they are wanted.
-DRIVERS = (
-    "virtio_pci",
-    "virtio_blk",
-    "virtio_net",
-    "virtio_rng",
-    "virtio_console",
-    "button",
-    "evdev",
-)
+from target import Architecture
+from tree import Tree, remove
 
 
 class Kernel:
     """An unpacked kernel package."""
 
-    def __init__(self, tree: str, version: str) -> None:
+    def __init__(self, tree: str, version: str, drivers: tuple[str, ...]) -> None:
         self.version = version
-        self.image = os.path.join(tree, "boot", f"vmlinuz-{version}")
+        self.drivers = drivers
         self.modules = os.path.join(tree, "lib", "modules", version)
+        # Some architectures have an uncompressed one, and newer releases have it elsewhere.
+        images = [
+            os.path.join(tree, "boot", f"vmlinuz-{version}"),
+            os.path.join(tree, "boot", f"vmlinux-{version}"),
+            os.path.join(self.modules, "vmlinuz"),
+            os.path.join(self.modules, "vmlinux"),
+        ]
+        self.image = next((path for path in images if os.path.isfile(path)), images[0])
 
 
-def unpack(work: str) -> Kernel:
+def unpack(work: str, architecture: Architecture, apt: packages.Apt) -> Kernel:
     """Fetch and unpack the release's kernel for virtual machines."""
-    architecture = run(["dpkg", "--print-architecture"]).strip()
-    if architecture != "amd64":
-        raise BuildError(f"images can be built on amd64 hosts only, this one is {architecture}")
-    package = packages.dependency(f"linux-image-cloud-{architecture}", r"linux-image-\d\S+")
+    package = apt.dependency(architecture.kernel, r"linux-image-\d\S+")
     tree = os.path.join(work, "kernel")
     os.makedirs(tree)
-    for path in packages.fetch([package], os.path.join(work, "packages")):
+    version = package.removeprefix("linux-image-")
+    wanted = [package]
+    if binary := apt.depends(package, re.escape(f"linux-binary-{version}")):
+        # Since Debian 14 it is in parts.
+        wanted = [binary, f"linux-base-{version}", f"linux-modules-{version}"]
+    for path in apt.fetch(wanted, os.path.join(work, "packages")):
         packages.unpack(path, tree)
     if os.path.isdir(os.path.join(tree, "usr", "lib", "modules")):
         os.symlink("usr/lib", os.path.join(tree, "lib"))
-    version = package.removeprefix("linux-image-")
-    kernel = Kernel(tree, version)
+    kernel = Kernel(tree, version, architecture.drivers)
     if not os.path.isfile(kernel.image):
         raise BuildError(f"package {package} has no boot/vmlinuz-{version}")
     run(["depmod", "--basedir", tree, version])
@@ -65,8 +65,13 @@ def load_order(kernel: Kernel) -> list[str]:
     with open(os.path.join(kernel.modules, "modules.builtin")) as file:
         built_in = {_name(line.strip()) for line in file}
 
+    wanted = [*kernel.drivers]
+    if "ext4" not in built_in:
+        # It asks for this by what it does. Newer kernels have no such module.
+        wanted += ["crc32c_generic"] if "crc32c_generic" in needs else []
+        wanted += ["ext4"]
     order: list[str] = []
-    for driver in DRIVERS:
+    for driver in wanted:
         if driver in built_in:
             continue
         if driver not in needs:
@@ -113,9 +118,10 @@ def _read_module(path: str) -> bytes:
         return file.read()
 
 
-def install_modules(kernel: Kernel, root: str) -> None:
+def install_modules(kernel: Kernel, tree: Tree) -> None:
     """Give an image all the kernel's modules: builds may want loop devices and the like."""
-    target = os.path.join(root, "usr", "lib", "modules", kernel.version)
+    target = os.path.join(tree.make_folder("lib/modules"), kernel.version)
+    remove(target)
     shutil.copytree(kernel.modules, target, symlinks=True)
     for path in glob.glob(os.path.join(target, "kernel", "drivers", "gpu")):
         shutil.rmtree(path)

@@ -8,12 +8,17 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import sys
 
 import packages
 from programs import BuildError, run
+from target import Architecture
 
 # Libraries of the interpreter and of the compressions in which sources come.
 LIBRARIES = ("libc6", "libexpat1", "zlib1g", "libbz2-1.0", "liblzma5")
+
+# What the interpreter needs beside them on some architectures.
+MORE_LIBRARIES = {"armhf": ("libgcc-s1",)}
 
 # Parts of the standard library that no worker or build script needs.
 PRUNED = (
@@ -35,8 +40,9 @@ PRUNED = (
 )
 
 
-def build_root(root: str, work: str) -> None:
+def build_root(root: str, work: str, apt: packages.Apt, architecture: Architecture) -> None:
     """Lay out the root file system of the tiny image in the empty directory *root*."""
+    runner = architecture.runner()
     for name in ("bin", "lib", "lib64", "sbin"):
         os.makedirs(os.path.join(root, "usr", name))
         os.symlink(f"usr/{name}", os.path.join(root, name))
@@ -45,22 +51,23 @@ def build_root(root: str, work: str) -> None:
     for name in ("tmp", "var/tmp"):
         os.chmod(os.path.join(root, name), 0o1777)
 
-    python = packages.dependency("python3-minimal", r"python3\.\d+-minimal").removesuffix(
-        "-minimal"
-    )
+    python = apt.dependency("python3-minimal", r"python3\.\d+-minimal").removesuffix("-minimal")
     wanted = [f"{python}-minimal", f"lib{python}-minimal", f"lib{python}-stdlib", "busybox-static"]
-    for path in packages.fetch([*wanted, *LIBRARIES], os.path.join(work, "packages")):
+    for path in apt.fetch(
+        [*wanted, *LIBRARIES, *MORE_LIBRARIES.get(architecture.name, ())],
+        os.path.join(work, "packages"),
+    ):
         packages.unpack(path, root)
 
-    _link_applets(root)
+    _link_applets(root, runner)
     os.symlink(python, os.path.join(root, "usr", "bin", "python3"))
     _prune(os.path.join(root, "usr", "lib", python))
-    _compile(root, python)
+    _compile(root, python, runner)
     _write_etc(os.path.join(root, "etc"))
 
 
-def _link_applets(root: str) -> None:
-    for path in run([os.path.join(root, "bin", "busybox"), "--list-full"]).split():
+def _link_applets(root: str, runner: list[str]) -> None:
+    for path in run([*runner, os.path.join(root, "bin", "busybox"), "--list-full"]).split():
         link = os.path.join(root, path)
         os.makedirs(os.path.dirname(link), exist_ok=True)
         if not os.path.lexists(link):
@@ -74,22 +81,27 @@ def _prune(library: str) -> None:
         shutil.rmtree(name)
 
 
-def _compile(root: str, python: str) -> None:
-    """Compile the standard library by the image's own interpreter, run through its own loader.
+def _compile(root: str, python: str, runner: list[str]) -> None:
+    """Compile the standard library, which a slow guest would do at each boot.
 
-    A slow guest would compile what it imports at each boot.
+    That is done by the image's own interpreter, run through its own loader, unless it is another
+    architecture's: the host's does it many times as fast, and the same if it is of that version.
     """
-    loaders = glob.glob(os.path.join(root, "lib64", "ld-linux*.so.*"))
-    libraries = glob.glob(os.path.join(root, "lib", "*-linux-gnu"))
+    library = os.path.join(root, "usr", "lib", python)
+    arguments = ["-S", "-m", "compileall", "-q", "-s", root, "-p", "/"]
+    arguments += ["--invalidation-mode", "unchecked-hash", library]
+    if runner and python == f"python{sys.version_info.major}.{sys.version_info.minor}":
+        run([sys.executable, *arguments])
+        return
+    libraries = glob.glob(os.path.join(root, "lib", "*-linux-gnu*"))
+    loaders = [
+        path for place in libraries for path in glob.glob(os.path.join(place, "ld*.so.[0-9]"))
+    ]
     if len(loaders) != 1 or len(libraries) != 1:
         raise BuildError(f"unexpected layout of libc6: loaders {loaders}, libraries {libraries}")
-    library = os.path.join(root, "usr", "lib", python)
-    compiler = [os.path.join(root, "usr", "bin", python), "-S", "-m", "compileall"]
-    options = ["-q", "-s", root, "-p", "/", "--invalidation-mode", "unchecked-hash"]
-    run(
-        [loaders[0], "--library-path", libraries[0], *compiler, *options, library],
-        environment={"PYTHONHOME": os.path.join(root, "usr")},
-    )
+    interpreter = [loaders[0], "--library-path", libraries[0], f"{root}/usr/bin/{python}"]
+    environment = {"PYTHONHOME": os.path.join(root, "usr")}
+    run([*runner, *interpreter, *arguments], environment=environment)
 
 
 def _write_etc(etc: str) -> None:

@@ -27,9 +27,9 @@ _ARCHIVE_MOST = 200 << 20
 def inspect(path: str, configuration: str) -> str:
     """Return JSON about the sources in the directory or archive *path* with this target-config.
 
-    ``driver`` and the ``reason`` for it, ``others`` that are possible; or an ``error``. With an
-    empty *path* the target-config alone is checked, as it is with an archive that is too much for
-    this machine.
+    ``driver`` and the ``reason`` for it, ``others`` that are possible, and a ``matrix`` of
+    variables if there is one; or an ``error``. With an empty *path* the target-config alone is
+    checked, as it is with an archive that is too much for this machine.
     """
     task = Task([("name", "x"), ("version", "0"), ("target-config", configuration)])
     try:
@@ -63,4 +63,6 @@ def _choose(task: Task, path: str) -> dict[str, Any]:
     choice = choose(task, tree)
     choice.driver.review(tree, task)
     others = [{"driver": name, "reason": reason} for name, reason in choice.others]
-    return {"driver": choice.driver.name, "reason": choice.reason, "others": others}
+    said = {"driver": choice.driver.name, "reason": choice.reason, "others": others}
+    matrix = choice.driver.matrix(tree)
+    return {**said, "matrix": matrix} if matrix else said

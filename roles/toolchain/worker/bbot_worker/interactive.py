@@ -70,7 +70,12 @@ class Breakpoint:
 
 
 def find_port(ports: str = "/sys/class/virtio-ports", devices: str = "/dev") -> str | None:
-    """Return the device of the port for a shell; None in a machine without one."""
+    """Return the device of the port for a shell; None in a machine without one.
+
+    In a container it is the number of a descriptor that was handed over as $BBOT_SHELL.
+    """
+    if handed := os.environ.get("BBOT_SHELL", ""):
+        return handed
     with contextlib.suppress(OSError):
         for port in os.listdir(ports):
             with open(os.path.join(ports, port, "name")) as file:
@@ -80,10 +85,13 @@ def find_port(ports: str = "/sys/class/virtio-ports", devices: str = "/dev") -> 
 
 
 def serve_shell(port: str, runner: Runner, directory: str, greeting: str) -> None:
-    """Have a shell of the build user at the device *port*, until it ends. Raises OSError."""
+    """Have a shell of the build user at the *port* of find_port(), until it ends.
+
+    Raises OSError.
+    """
     import pty
 
-    line = os.open(port, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    line = _open(port)
     try:
         terminal, theirs = pty.openpty()
         try:
@@ -98,6 +106,14 @@ def serve_shell(port: str, runner: Runner, directory: str, greeting: str) -> Non
             os.close(terminal)
     finally:
         os.close(line)
+
+
+def _open(port: str) -> int:
+    if not port.isdigit():
+        return os.open(port, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    line = os.dup(int(port))
+    os.set_blocking(line, False)
+    return line
 
 
 def _shell() -> list[str]:

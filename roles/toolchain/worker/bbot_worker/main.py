@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -120,12 +121,18 @@ def load_all() -> None:
     import subprocess
     import tarfile
 
-    from . import sources
-    from .drivers import base, script, tree
-    from .sources import archive, transfer
+    from . import artifacts, sources
+    from .drivers import DRIVERS, driver_named, tree
+    from .sources import archive, checksum, transfer
 
+    for name in DRIVERS:
+        driver_named(name)
+    with contextlib.suppress(ImportError):  # The tiny image has none.
+        import ctypes
+
+        del ctypes
     del gzip, hashlib, json, shlex, signal, subprocess, tarfile
-    del sources, base, script, tree, archive, transfer
+    del artifacts, sources, tree, archive, checksum, transfer
 
 
 def startup(tftp: Tftp, work: str) -> NoReturn:

@@ -12,7 +12,8 @@ from .errors import say
 
 
 class Progress:
-    """Lines for the one who watches, over a virtio-serial port; never waits for a reader.
+    """Lines for the one who watches, over a virtio-serial port, or a socket that a container is
+    handed as the descriptor $BBOT_PROGRESS; never waits for a reader.
 
     ``+<operation>`` begins one, ``-<operation> <status> <seconds>`` ends it, a line of its output
     has a space before it. Without such a port, or with nobody at its other end, it does nothing.
@@ -33,12 +34,16 @@ class Progress:
     @classmethod
     def open(cls, ports: str = "/sys/class/virtio-ports", devices: str = "/dev") -> Progress:
         try:
+            if handed := os.environ.pop("BBOT_PROGRESS", ""):
+                os.set_inheritable(int(handed), False)
+                os.set_blocking(int(handed), False)
+                return cls(int(handed))
             for port in os.listdir(ports):
                 with open(os.path.join(ports, port, "name")) as file:
                     if file.read().strip() == cls.PORT:
                         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
                         return cls(os.open(os.path.join(devices, port), flags))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             say(f"no live progress: {error}")
         return cls()
 

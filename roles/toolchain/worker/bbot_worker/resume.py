@@ -13,6 +13,7 @@ import struct
 import time
 
 from .errors import WorkerError
+from .ioctls import RNDADDENTROPY, RNDRESEEDCRNG
 from .tftp import TftpError
 
 TYPE_CHECKING = False  # The module typing is slow to import.
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 # What an agent offers to a machine that it resumed from a saved state, and to no other.
 RESUMED = "resumed"
 _SECONDS = 10.0
-# linux/random.h: bytes for the kernel's generator, which count; make use of them at once.
-RNDADDENTROPY, RNDRESEEDCRNG = 0x40085203, 0x5207
 # Of the boot stub's DHCP client.
 DHCP_PID = "/run/udhcpc.pid"
 SIGUSR1 = 10  # The module signal is slow to import.
@@ -60,6 +59,7 @@ def mix_in(seed: bytes) -> None:
     device = os.open("/dev/urandom", os.O_WRONLY | os.O_CLOEXEC)
     try:
         pool = struct.pack(f"ii{len(seed)}s", 8 * len(seed), len(seed), seed)
+        # Bytes for the kernel's generator, which count; and make use of them at once.
         fcntl.ioctl(device, RNDADDENTROPY, pool)
         fcntl.ioctl(device, RNDRESEEDCRNG)
     finally:

@@ -13,6 +13,7 @@ import struct
 import time
 
 from .errors import WorkerError
+from .ioctls import FIONREAD, TIOCSCTTY, TIOCSWINSZ
 from .log import LINE_LIMIT
 
 TYPE_CHECKING = False  # The module typing is slow to import.
@@ -31,7 +32,6 @@ _AFTERMATH = 2.0
 _TERMINAL_PAUSE, _TERMINAL_MOST = 0.1, 0.5
 # Bytes of an answer that are kept.
 _ANSWER_LIMIT = 1 << 20
-_FIONREAD = 0x541B  # The module termios is slow to import.
 
 
 class Command:
@@ -184,7 +184,7 @@ class Runner:
 
             reading, writing = pty.openpty()
             size = struct.pack("HHHH", 24, 80, 0, 0)
-            fcntl.ioctl(writing, 0x5414, size)  # TIOCSWINSZ
+            fcntl.ioctl(writing, TIOCSWINSZ, size)
         # So that it can open its /dev/stdout and /dev/stderr.
         self.account.own_descriptor(writing)
         os.set_blocking(reading, False)
@@ -296,7 +296,7 @@ def _read(reading: int, output: Log | _Kept) -> int:
 
 def _drain(reading: int, output: Log | _Kept) -> None:
     """Pass on what is in the pipe at this moment, and nothing that comes later."""
-    left = struct.unpack("i", fcntl.ioctl(reading, _FIONREAD, bytes(4)))[0]
+    left = struct.unpack("i", fcntl.ioctl(reading, FIONREAD, bytes(4)))[0]
     while left > 0:
         try:
             data = os.read(reading, min(left, LINE_LIMIT))
@@ -329,7 +329,7 @@ def _lives(group: int) -> bool:
 
 def _take_terminal() -> None:
     """Make the terminal that is our stdin the one of our session."""
-    fcntl.ioctl(0, 0x540E, 0)  # TIOCSCTTY
+    fcntl.ioctl(0, TIOCSCTTY, 0)
 
 
 def _signal_name(number: int) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .manifest import Pairs
 
 PREFIX = "config.bbot."
+# The words config.bbot.matrix.<variable>=<value>: what to do of the matrix in bbot.yml.
+MATRIX = "matrix."
 
 # The words config.bbot.<name>=<value> of a task's target-config.
 SETTINGS = {
@@ -58,6 +60,7 @@ class Task:
             raise WorkerError("no name or no version in the task manifest", "abnormal")
         self.target = self.value("target")
         self.settings: dict[str, str] = {}
+        self.matrix: dict[str, str] = {}
         self.words: list[str] = []
 
     def read_configuration(self) -> None:
@@ -73,7 +76,10 @@ class Task:
         for word in words:
             if word.startswith(PREFIX):
                 name, _sign, value = word[len(PREFIX) :].partition("=")
-                self.settings[name] = value
+                if name.startswith(MATRIX):
+                    self.matrix[name[len(MATRIX) :]] = value
+                else:
+                    self.settings[name] = value
             else:
                 self.words.append(word)
         check_settings(self.settings)

@@ -37,6 +37,7 @@ def test_people_do_not_wait_for_the_loop_to_be_read(command: str, tmp_path: Path
     )
     assert done.stdout.startswith(f"usage: bbot-agent {command}")
     loaded = done.stderr.splitlines()
-    assert f"bbot_agent.agent.{'run' if command == 'run' else 'commands'}" in loaded
+    module = command if command in ("run", "web") else "commands"
+    assert f"bbot_agent.agent.{module}" in loaded
     heavy = {"bbot_agent.agent.loop", "bbot_agent.agent.duties", "requests", "http.client"}
     assert not heavy & set(loaded)

@@ -36,8 +36,8 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchang
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.result import Result
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.task import Task
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import Hardware
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware
 
 
 class Site:

@@ -13,6 +13,7 @@ import dataclasses
 import io
 import os
 import sqlite3
+import types
 import typing as t
 from pathlib import Path
 
@@ -20,7 +21,6 @@ import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent import duties as _duties
 from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.duties import (
     Duties,
-    TaskLog,
     blame,
     offers,
 )
@@ -81,7 +81,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protoco
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform import Outcome
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import VmError
 
 FIRST, SECOND = "https://user:secret@one/?build-task", "https://two/?build-task"
 OWNER = "1-0@1.000"
@@ -159,9 +159,16 @@ class Site:
         assert found is not None
         return found
 
-    def machine(self, *, role: str | None = None, state: str = "current") -> Machine:
+    def machine(
+        self, *, role: str | None = None, state: str = "current", kind: str = "kvm"
+    ) -> Machine:
         manifest = MachineManifest(
-            id="m1-1", name="m1", summary="x", type="kvm", mac="02:00:00:00:00:01", role=role
+            id="m1-1",
+            name="m1",
+            summary="x",
+            type=t.cast("t.Any", kind),
+            mac="02:00:00:00:00:01",
+            role=role,
         )
         old = BootstrappedMachine(manifest, ToolchainManifest("t1"), BootstrapResult())
         place = str(self.root / "machines" / "default" / "m1")
@@ -657,7 +664,34 @@ def test_what_is_offered(site: Site, role: str | None, state: str, offered: bool
     assert found == (HEADERS if offered else {})
 
 
-def test_the_log_of_a_task_is_a_courtesy(tmp_path: Path) -> None:
-    (tmp_path / "agent.log").mkdir()
-    with TaskLog(str(tmp_path / "agent.log")) as log:
-        log.write("a line")
+@pytest.mark.parametrize(
+    ("options", "kind", "trusted"),
+    [
+        ((), "nspawn", False),
+        (("--nspawn", "own"), "nspawn", False),
+        (("--nspawn", "all"), "nspawn", True),
+        ((), "kvm", True),
+        (("--nspawn", "own"), "kvm", True),
+    ],
+)
+def test_a_container_is_for_controllers_only_if_the_operator_says_so(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    kind: str,
+    trusted: bool,
+) -> None:
+    duties = site.make(*options)
+    machine = site.machine(kind=kind)
+    manifest = site.machine(kind=kind, role="auxiliary").manifest
+    assert manifest is not None
+    others = dataclasses.replace(machine, manifest=dataclasses.replace(manifest, name="x86_64-m1"))
+    assert bool(duties.offers([machine])) is trusted
+    room = t.cast("t.Any", types.SimpleNamespace(left=lambda: 8 << 20))
+    assert bool(duties.auxiliaries([others], room).machines) is trusted
+    monkeypatch.setattr(_duties, "planned", lambda _host, _machine: "bootstrap")
+    assert (duties.plan(machine) == "bootstrap") is trusted
+    rehearsed: list[Machine] = []
+    monkeypatch.setattr(_duties, "rehearse", lambda _host, each, *_: rehearsed.append(each))
+    duties.rehearse([machine], 0, lambda: True)
+    assert bool(rehearsed) is trusted

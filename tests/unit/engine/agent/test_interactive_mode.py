@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import typing as t
@@ -102,42 +103,71 @@ def test_a_password_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_the_shell_of_a_task_is_found(host: Host) -> None:
-    with pytest.raises(HostError, match=r"no interactive task; .*: none"):
+    with pytest.raises(HostError, match=r"and none that is held; .*: none"):
         find_shell(host, None)
     first = host.leases.take(what="task", shell="/run/a")
     assert find_shell(host, None) == "/run/a"
     second = host.leases.take(what="task", shell="/run/b")
     assert find_shell(host, second.id) == "/run/b"
     for name in (None, "1-0"):
-        with pytest.raises(HostError, match=rf"which task: .*{first.id}, {second.id}"):
+        with pytest.raises(HostError, match=rf"which machine: .*{first.id}, {second.id}"):
             find_shell(host, name)
     first.end()
     second.end()
 
 
+@contextlib.contextmanager
+def machine_says(
+    monkeypatch: pytest.MonkeyPatch,
+    place: Path,
+    typed: str,
+    answer: t.Callable[[socket.socket], None],
+) -> t.Iterator[str]:
+    """The socket of a shell that does as ``answer``; what is ``typed`` is our standard input."""
+    path = str(place / "shell")
+    with socket.socket(socket.AF_UNIX) as server, (place / "input").open("w+") as text:
+        server.bind(path)
+        server.listen()
+
+        def serve() -> None:
+            client, _dummy = server.accept()
+            with client:
+                answer(client)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        text.write(typed)
+        text.seek(0)
+        monkeypatch.setattr("sys.stdin", text)
+        yield path
+        thread.join()
+
+
 def test_a_shell_is_talked_to(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = str(tmp_path / "shell")
-    with socket.socket(socket.AF_UNIX) as server, (tmp_path / "input").open("w+") as text:
-        server.bind(path)
-        server.listen()
-        heard = []
+    heard = []
 
-        def answer() -> None:
-            client, _dummy = server.accept()
-            with client:
-                heard.append(client.recv(100))
-                client.sendall(b"two\n")
+    def answer(client: socket.socket) -> None:
+        heard.append(client.recv(100))
+        client.sendall(b"two\n")
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        text.write("one\n")
-        text.seek(0)
-        monkeypatch.setattr("sys.stdin", text)
+    with machine_says(monkeypatch, tmp_path, "one\n", answer) as path:
         talk(path)
-        thread.join()
         with pytest.raises(HostError, match="cannot reach the shell at"):
             talk(str(tmp_path / "none"))
     assert heard == [b"one\n"]
     assert capfd.readouterr().out == "two\n"
+
+
+def test_a_machine_that_goes_while_somebody_types(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(client: socket.socket) -> None:
+        client.recv(1)
+        client.sendall(b"bye\n")
+        # What was typed has not been read: whoever typed it is reset.
+
+    with machine_says(monkeypatch, tmp_path, "one\n" * 100000, answer) as path:
+        talk(path)
+    assert capfd.readouterr().out == "bye\n"

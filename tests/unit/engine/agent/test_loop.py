@@ -39,6 +39,7 @@ class Script:
         self.state: t.Any = None
         self.others = 0
         self.stops: list[float] = []
+        self.troubles: dict[str, str] = {}
 
 
 class First(Desk[Work]):
@@ -145,6 +146,24 @@ def test_an_agent_that_is_told_to_end_has_its_desks_end_and_waits_for_them(
     assert f"info: {number.name}: ending, 0 tasks running" in site.lines
     # What is to be said at last is said at once.
     assert script.state.called == {"tasks": True, "outbox": True}
+
+
+def test_what_is_wrong_is_in_the_lease(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[t.Any] = []
+    monkeypatch.setattr(First, "troubles", lambda _desk: dict(First.script.troubles))
+
+    def look() -> None:
+        (record,) = First.script.state.duties.host.leases.records().values()
+        seen.append(record.get("troubles"))
+
+    def begin() -> None:
+        First.script.troubles = {"host": "no QEMU"}
+
+    def end() -> None:
+        First.script.troubles = {}
+
+    site.run(begin, look, end, look, send(signal.SIGTERM))
+    assert seen == [{"host": "no QEMU"}, {}]
 
 
 def test_desks_that_do_not_end_in_time_are_killed(

@@ -81,6 +81,7 @@ def test_a_host_on_which_nothing_was_ever_done(site: Site) -> None:
         "suspended machines: none",
         "last tasks: none",
     }
+    assert status["tasks"]["total"] == 0
     # A look makes nothing.
     assert not Path(site.journal.path).exists()
 
@@ -94,19 +95,28 @@ def test_what_goes_on(site: Site) -> None:
     task = site.host.leases.take(
         what="task", machine="m1", task="hello/1.0", logs="/logs/hello", phase="work"
     )
+    agent.note(troubles={f"controller {URL}": f"{URL} is gone", "host": "no QEMU"})
     bootstrap = site.host.leases.take(what="bootstrap", machine="m2")
     queued = site.task("2.0")
     site.journal.failed(queued, f"unable to upload result to {URL}", 60.0)
     status = site.collect()
     (found,) = status["agents"]
     assert (found["toolchain"], found["controllers"]) == ("default", ["https://***@x/?build-task"])
+    assert found["troubles"] == {
+        "controller https://***@x/?build-task": "https://***@x/?build-task is gone",
+        "host": "no QEMU",
+    }
     first, second = status["running"]
     assert (first["id"], first["task"], first["phase"]) == (number, "hello/1.0", "work")
     assert (second["id"], second["what"], second["machine"]) == (None, "bootstrap", "m2")
     (waiting,) = status["queue"]
     assert (waiting["id"], waiting["attempts"], waiting["status"]) == (queued, 1, "error")
     assert [past["id"] for past in status["history"]] == [queued, number]
+    assert waiting["finished"] >= waiting["received"]
+    assert status["tasks"]["total"] == 2
+    assert {k: v for k, v in status["tasks"]["last_hour"].items() if v} == {"error": 1}
     shown = render(status)
+    assert "troubles:" in shown
     for line in (f"  {number}       hello/1.0  m1       work", "bootstrap  m2", "unable to upload"):
         assert line in shown
     for lease in (agent, task, bootstrap):
@@ -117,7 +127,7 @@ ODD = [None, True, -1, 7, math.inf, math.nan, 10**400, -(10**400), 1e300, "x", "
 ODD += [[], [7], {}, {"m1": 7}, [[]]]
 NAMES = [
     *("pid", "since", "what", "machine", "task", "phase", "logs", "toolchain", "controllers"),
-    *("instance_max", "version", "failed", "address", "journal"),
+    *("instance_max", "version", "failed", "troubles", "address", "journal"),
 ]
 
 

@@ -21,6 +21,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.jour
     JournalError,
     settle,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.controller.schema import changing
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.exchange import (
     TaskResponse,
 )
@@ -193,3 +194,23 @@ def test_an_entry_is_a_value(journal: Journal) -> None:
     assert entry is not None
     assert dataclasses.replace(entry) == entry
     assert journal.get(number + 1) is None
+
+
+def test_what_has_become_of_tasks_lately(tmp_path: Path) -> None:
+    assert Journal(str(tmp_path / "none")).tally(60.0) == (
+        0,
+        {str(status): 0 for status in Status},
+    )
+    journal = Journal(str(tmp_path / "journal"))
+    now = time.time()
+    ended = [("success", -30), ("success", -50), ("error", -70), ("abort", 40), ("odd", -1)]
+    for status, ago in [*ended, (b"\xff", -1), (None, -1), ("error", "x")]:
+        number = journal.note(TASK, toolchain="default")
+        finished = now + ago if isinstance(ago, int) else ago
+        with changing(journal.path) as db:
+            values = (status, finished, number)
+            db.execute("UPDATE tasks SET status = ?, finished = ? WHERE id = ?", values)
+    total, lately = journal.tally(60.0)
+    assert total == 8
+    assert {status: count for status, count in lately.items() if count} == {"success": 2}
+    assert journal.tally(80.0)[1]["error"] == 1

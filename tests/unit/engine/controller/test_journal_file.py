@@ -425,3 +425,21 @@ def test_no_list_reads_the_whole_history(journal: Journal) -> None:
     db.close()
     assert not [step for step in asked if "TEMP B-TREE" in step]
     assert [step for step in asked if step.startswith("SCAN")] == ["SCAN tasks"]
+
+
+def test_another_process_makes_it_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both see a new file, and the one waits for the other's transaction."""
+    path = str(tmp_path / "journal.sqlite")
+    real = schema.transaction
+    made: list[int] = []
+
+    def beaten(db: sqlite3.Connection) -> t.Any:
+        monkeypatch.setattr(schema, "transaction", real)
+        made.append(Journal(path).note(TASK, toolchain="default"))
+        return real(db)
+
+    monkeypatch.setattr(schema, "transaction", beaten)
+    made.append(Journal(path).note(TASK, toolchain="default"))
+    assert [row.id for row in Journal(path).latest(10)] == made[::-1] == [2, 1]

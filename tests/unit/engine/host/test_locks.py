@@ -204,6 +204,36 @@ def test_a_line_cut_short_costs_that_line_only(tmp_path: Path, cut: bytes) -> No
     lease.end()
 
 
+def test_a_lease_does_not_grow_for_ever(tmp_path: Path) -> None:
+    leases = Leases(str(tmp_path))
+    lease = leases.take(what="agent", toolchain="default")
+    largest = 0
+    for number in range(10_000):
+        lease.note(troubles={"host": f"{number} " + "x" * 200})
+        largest = max(largest, os.stat(lease.path).st_size)
+        if number % 97 == 0:
+            assert leases.records() == {lease.id: lease.record}
+    assert 1 << 16 < largest <= 1 << 17
+    record = leases.records()[lease.id]
+    assert record == lease.record
+    assert (record["pid"], record["what"]) == (os.getpid(), "agent")
+    assert record["troubles"]["host"].startswith("9999 ")
+    # It is added to again: others may have a line of their own to say.
+    lease.note(waits="room")
+    assert leases.records()[lease.id]["waits"] == "room"
+    lease.end()
+
+
+def test_a_lease_full_of_facts_is_left_as_it_is(tmp_path: Path) -> None:
+    leases = Leases(str(tmp_path))
+    lease = leases.take(what="agent", toolchain="default")
+    lease.note(folders=["x" * 200_000])
+    lease.note(phase="work")
+    record = leases.records()[lease.id]
+    assert (len(record["folders"][0]), record["phase"]) == (200_000, "work")
+    lease.end()
+
+
 def test_ids_count_and_pass_by_those_of_the_dead(tmp_path: Path) -> None:
     # A former process of this number left two.
     for counter in (0, 2):

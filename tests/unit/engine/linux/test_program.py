@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.machinery
+import importlib.util
 import os
 import signal
 import time
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -74,3 +78,49 @@ def test_nothing_is_left_when_the_waiting_ends() -> None:
         signal.signal(signal.SIGALRM, former)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+# Who runs programs for the engine: itself, and the command for what Ansible runs for modules.
+_ROOT = Path(__file__).parents[4]
+_COMMAND = _ROOT / "roles" / "agent" / "files" / "bbot-agent"
+_LOADER = importlib.machinery.SourceFileLoader("bbot_agent_command", str(_COMMAND))
+_SPEC = importlib.util.spec_from_loader(_LOADER.name, _LOADER)
+assert _SPEC is not None
+_MODULE = importlib.util.module_from_spec(_SPEC)
+_LOADER.exec_module(_MODULE)
+RUNNERS = [run_program, _MODULE.run]
+
+
+def _awaited(look: t.Callable[[], bool]) -> bool:
+    until = time.monotonic() + 30
+    while not look() and time.monotonic() < until:
+        time.sleep(0.01)
+    return look()
+
+
+def _runs(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@pytest.mark.parametrize("run", RUNNERS, ids=["the engine", "the command"])
+def test_it_dies_with_who_runs_it(
+    run: t.Callable[[list[str]], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the command finds the engine that is installed beside it.
+    (tmp_path / "bbot_agent").symlink_to(_ROOT / "plugins" / "module_utils" / "_engine")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    told = tmp_path / "pid"
+    pid = os.fork()
+    if pid == 0:
+        try:
+            run(["/bin/sh", "-c", f"echo $$ > {told}; exec sleep 60"])
+        finally:
+            os._exit(1)
+    assert _awaited(lambda: told.exists() and told.read_text().endswith("\n"))
+    program = int(told.read_text())
+    assert _runs(program)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert _awaited(lambda: not _runs(program))

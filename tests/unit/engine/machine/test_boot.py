@@ -24,7 +24,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.boot im
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Server
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import VmError
 
 
 class Guest:

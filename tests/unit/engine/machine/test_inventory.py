@@ -14,6 +14,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.formats.version
     StandardVersion,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host, HostError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.linux import process as _process
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine import (
     inventory as _machines,
 )
@@ -245,6 +246,20 @@ def test_the_name_in_the_manifest_is_the_name_of_the_machine(machines_host: Host
     assert find_machine([found], "linux_debian_12-gcc_13") is found
     with pytest.raises(HostError, match="no machine debian on this host; there are: linux_debian"):
         find_machine([found], "debian")
+
+
+def test_what_the_host_cannot_emulate_is_broken(
+    machines_host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_process, "SEARCH_PATH", str(tmp_path))
+    install(machines_host, "a", "one", "s390x-linux_debian_12")
+    install(machines_host, "a", "two", "linux_debian_12")
+    found = enumerate_machines(machines_host, Toolchain("t", "t-1", report({}), "/t"))
+    assert [machine.state for machine in found] == ["broken", "missing"]
+    assert found[0].reasons == (
+        "it is a machine of s390x: no program 'qemu-system-s390x' on this host; install the "
+        "package qemu-system-misc",
+    )
 
 
 def test_of_two_of_one_name_the_second_is_broken(machines_host: Host) -> None:

@@ -15,7 +15,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.look_in
     Door,
     LookIn,
 )
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import VmError
 
 
 class Machine:
@@ -41,11 +41,11 @@ def test_one_who_cannot_come_in_ends_nothing(error: Exception | None) -> None:
     machine, port = Machine(error), free_port()
     door = Door(LookIn("127.0.0.1", port, "x"), t.cast("t.Any", machine))
     # Nobody is there.
-    door.open()
+    door.turn()
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.settimeout(5)
         own = client.getsockname()
-        door.open()
+        door.turn()
         assert machine.shown == ([own] if error is None else [])
         # The machine has its own descriptor of it.
         assert client.recv(1) == b""

@@ -27,11 +27,11 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.suspend
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.network.bridge import NetworkError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Server
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import (
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import (
     Hardware,
     VmError,
 )
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
 
 
 class Store:
@@ -80,6 +80,7 @@ class Guest:
         self.hardware, self.how = hardware, how
         self.console, self.theirs = socket.socketpair()
         self.progress, self.other = socket.socketpair()
+        self.inspection = None
         self._pidfd = os.pidfd_open(os.getpid())
         Guest.made.append(self)
 
@@ -163,7 +164,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr(_suspended, "Vm", Guest)
+    monkeypatch.setattr(_suspended, "make_vm", Guest)
     monkeypatch.setattr(_suspended, "attach", Network)
     monkeypatch.setattr(Network, "made", [])
     monkeypatch.setattr(_suspended, "_ALIVE_INTERVAL", 0.01)

@@ -53,7 +53,7 @@ def install(folder: Path, name: str, condition: str = "current") -> None:
     """Install a machine called ``name`` in ``folder``, in this condition."""
     revision, own = folder / f"{folder.name}-1.1", folder.name
     revision.mkdir(parents=True)
-    kind = "nspawn" if condition == "of another type" else "kvm"
+    kind = "nspawn\noptions: -m 512" if condition == "with odd options" else "kvm"
     manifest = MachineManifest.parse(
         f": 1\nid: {folder.parent.name}/{own}\nname: {name}\nsummary: x\ntype: {kind}\n"
         "mac: 02:00:00:00:00:01\n",
@@ -84,7 +84,7 @@ def place(machine: Machine) -> str:
 
 
 BROKEN = (
-    *("of another type", "unreadable", "without a manifest", "dangling", "unlinked"),
+    *("with odd options", "unreadable", "without a manifest", "dangling", "unlinked"),
     *("badly bootstrapped", "newer"),
 )
 N = "linux_debian_12-gcc_13"

@@ -33,7 +33,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protoco
     StorageError,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import VmError
 
 TOOLCHAIN = Toolchain("t", "t-1", BootstrapResult(), "/nowhere")
 RUNNING = Running(Accelerator("tcg", "for tests"))
@@ -149,7 +149,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     made = Site(tmp_path)
     monkeypatch.setattr(_rehearsal, "fork", made.fork)
     monkeypatch.setattr(_rehearsal, "attach", made.attach)
-    monkeypatch.setattr(_rehearsal, "Vm", made.vm)
+    monkeypatch.setattr(_rehearsal, "make_vm", made.vm)
     return made
 
 

@@ -41,8 +41,8 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protoco
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import HeldRequest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import VmError
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
 
 RAM = 1 << 20
 HELD = HeldRequest(("10.0.0.7", 1234), b"\0\1resumed\0octet\0")

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.stall import Stall
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import VmError
 
 ROOM = 1 << 30
 

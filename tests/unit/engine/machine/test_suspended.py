@@ -16,8 +16,8 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.suspend
     Suspensions,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import Hardware
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware
 
 
 class Store:

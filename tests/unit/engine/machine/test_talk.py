@@ -20,7 +20,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.convers
     Waits,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Limits
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import VmError
 
 
 class Boot:
@@ -93,6 +93,15 @@ SAID = "udhcpc: no lease, failing"
         ),
         (
             Boot(["done", "ended"], 0, SAID),
+            0,
+            SoftFailure(
+                "ended early",
+                "bootstrap machine ended before it sent a result; the last line of its console "
+                f"is {SAID!r}",
+            ),
+        ),
+        (
+            Boot(["done", "ended"], 0),
             0,
             SoftFailure("ended early", "bootstrap machine ended before it sent a result"),
         ),

@@ -25,7 +25,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.records.machine
     ToolchainManifest,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import Hardware
 
 
 class Store:

@@ -40,8 +40,8 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.protoco
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import HeldRequest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import Hardware
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware
 
 MAC = "02:00:00:00:00:01"
 TCG = Accelerator("tcg", "")

@@ -74,7 +74,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.task.perform im
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.tftp.server import Limits
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import VmError
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import VmError
 
 TASK = Task(name="hello", version="1.0", repository_url="https://x/", machine="m1")
 
@@ -293,7 +293,7 @@ def test_what_a_worker_sends(
     [
         (SoftFailure("timeout", "build timeout: no result within 9 s"), "task"),
         (SoftFailure("startup timeout", "build startup timeout: no request"), "machine"),
-        (SoftFailure("ended early", "build machine ended before it sent a result"), "machine"),
+        (SoftFailure("ended early", "build machine ended before it sent a result"), "task"),
         (SoftFailure("shutdown timeout", "still running"), "machine"),
         (SoftFailure("what nobody listed", "odd"), "machine"),
     ],
@@ -599,3 +599,27 @@ def test_a_result_that_is_gone_is_a_fault_of_the_host(tmp_path: Path) -> None:
         delivery.judge()
     # What was assumed stays.
     assert delivery.result.status is Status.ABORT
+
+
+@pytest.mark.parametrize(
+    ("kind", "awaited", "trusts", "refused"),
+    [
+        ("nspawn", True, False, True),
+        ("nspawn", True, True, False),
+        ("nspawn", False, False, False),
+        ("nspawn", None, False, False),
+        ("kvm", True, False, False),
+    ],
+)
+def test_a_controllers_task_comes_to_a_container_only_if_the_operator_says_so(
+    kind: str, awaited: bool | None, trusts: bool, refused: bool
+) -> None:
+    """Whatever was offered: the machine may be another one by now."""
+    machine: t.Any = types.SimpleNamespace(kind=kind, name="m")
+    running: t.Any = types.SimpleNamespace(trusts_containers=trusts)
+    booking: t.Any = None if awaited is None else types.SimpleNamespace(awaited=awaited)
+    if refused:
+        with pytest.raises(HostError, match="takes no tasks of controllers unless"):
+            _task._check_trust([machine], running, booking)
+    else:
+        _task._check_trust([machine], running, booking)

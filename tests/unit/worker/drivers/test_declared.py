@@ -166,6 +166,46 @@ def test_of_a_matrix_one_combination_is_done(perform: Perform) -> None:
     assert "\ngcc 11" in outcome.logs["update"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said", "warned"),
+    [
+        ("config.bbot.matrix.CC=clang", "clang 11", False),
+        ("config.bbot.matrix.CC=gcc config.bbot.matrix.STD=11", "gcc 11", False),
+        ("config.bbot.matrix.STD=11", "gcc 11", True),
+    ],
+)
+def test_a_task_chooses_of_the_matrix(
+    perform: Perform, words: str, said: str, warned: bool
+) -> None:
+    matrix = "matrix: {CC: [gcc, clang], STD: [11]}\nsteps: {update: echo $CC $STD, test: echo}\n"
+    outcome = perform({"bbot.yml": matrix}, words)
+    assert f"\n{said}" in outcome.logs["update"]
+    assert ("one combination is done" in outcome.logs["configure"]) is warned
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"bbot.yml": "matrix: {CC: [gcc]}\nsteps: {update: echo}\n"},
+            "the matrix in bbot.yml has no CC=icc: there are CC=gcc",
+        ),
+        (
+            {"bbot.yml": "steps: {update: echo}\n"},
+            "the matrix in bbot.yml has no CC=icc: there are no variables",
+        ),
+        (
+            {"Makefile": "all:\n"},
+            "the task wants CC of a matrix, which a bbot.yml would have: the make driver has none",
+        ),
+    ],
+)
+def test_what_no_matrix_has(perform: Perform, files: dict[str, str], said: str) -> None:
+    outcome = perform(files, "config.bbot.matrix.CC=icc")
+    assert outcome.statuses["configure"] == "error"
+    assert said in outcome.logs["configure"]
+
+
 def test_without_steps_a_driver_is_looked_for(perform: Perform) -> None:
     files = {"bbot.yml": "environment: {WHAT: this}\n", "Makefile": "all:\n\techo $(WHAT)\n"}
     outcome = perform(files)

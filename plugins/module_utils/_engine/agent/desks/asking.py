@@ -12,6 +12,7 @@ import random
 
 from ...controller.backoff import Backoff
 from ...controller.priority import Priority, Question, questions
+from ...controller.urls import masked
 from ...host.room import Room
 from ...records.machine import MachineHeader
 from ..job import CancelToken, Job, JobError
@@ -78,6 +79,17 @@ class AskingDesk(Desk[_Request]):
         job = Job("task request", work, Answer, timeout=most)
         self._works.append(_Request(job, tuple(each.controller.url for each in asked)))
         state.asking = True
+
+    def troubles(self) -> dict[str, str]:
+        found = super().troubles()
+        if (words := self._here.reason(_HERE)) is not None:
+            found["host"] = f"nobody is asked for tasks: {words}"
+        if self._without_machines:
+            found["machines"] = "there is none that tasks could be performed on"
+        for controller in self.state.settings.controllers:
+            if (words := self._bad.reason(controller.url)) is not None:
+                found[f"controller {masked(controller.url)}"] = words
+        return found
 
     def _tell_of_machines(self, headers: dict[str, MachineHeader]) -> None:
         state = self.state

@@ -97,6 +97,11 @@ class Desk(t.Generic[_Work]):
         deadlines = [job.deadline for job in self.jobs() if job.deadline is not None]
         return min([self.due(), *deadlines])
 
+    def troubles(self) -> dict[str, str]:
+        """Return why what went wrong did so, by what it is, until it has gone well again."""
+        reasons = [reason for reason in self._rest.reasons().values() if reason]
+        return {self.name: "; ".join(dict.fromkeys(reasons))} if reasons else {}
+
     def idle(self) -> bool:
         """Return whether an agent that is to end need not wait for this desk."""
         return not self._works

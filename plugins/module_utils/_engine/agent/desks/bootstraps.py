@@ -42,6 +42,8 @@ class BootstrapsDesk(Desk[_Bootstrap]):
         self._bad = Backoff(*_PAUSES, state.clock)
         # When each machine was bootstrapped, the last time.
         self._tried: dict[str, float] = {}
+        # Why those failed that have not been bootstrapped since, by name.
+        self._failures: dict[str, str] = {}
         # Those that failed by a fault of the host, since which it was mended so often.
         self._by_host: set[tuple[str, str | None]] = set()
         self._mended = 0
@@ -100,6 +102,8 @@ class BootstrapsDesk(Desk[_Bootstrap]):
             self._bad.failed(_key(machine), result.unsaved)
         elif result.failure is None:
             self._bad.succeeded(_key(machine))
+            if self._failures.pop(machine.name, None) is not None:
+                self.state.lease.tell(failed=dict(self._failures))
             say.info(f"machine {machine.name}: done")
         elif result.busy:
             self._bad.failed(_key(machine), result.failure)
@@ -125,7 +129,8 @@ class BootstrapsDesk(Desk[_Bootstrap]):
             f"machine {machine.name} is not available: {failure}{place}; "
             f"next attempt in {pause:.0f} s, or when it is replaced"
         )
-        self.state.lease.tell(failed={machine.name: failure})
+        self._failures[machine.name] = failure
+        self.state.lease.tell(failed=dict(self._failures))
 
 
 def _key(machine: Machine) -> tuple[str, str | None]:

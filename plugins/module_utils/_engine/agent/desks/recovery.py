@@ -81,6 +81,10 @@ class RecoveryDesk(Desk[Work]):
         # A play, too, may have left results.
         self.state.call("outbox")
 
+    def troubles(self) -> dict[str, str]:
+        chores = {f"clearing away {key}": words for key, words in self._failures.reasons().items()}
+        return super().troubles() | chores
+
     def _perform(self, chore: _Chore, now: float) -> None:
         errors: list[str] = []
         host = self.state.duties.host

@@ -167,17 +167,30 @@ class TasksDesk(Desk[_Performance]):
             return
         reason = f" ({result.reason})" if result.reason else ""
         words = f"{result.status}{reason}, {result.seconds:.1f} s; logs: {result.logs}"
-        report = state.say.error if result.culprit in ("machine", "host") else state.say.info
+        report = state.say.warning if result.at_will else state.say.info
+        if self._faulty(work, result):
+            report = state.say.error
         report(f"{title}: {words}")
+
+    def _faulty(self, work: _Performance, result: Performed) -> bool:
+        """Put the brake on, or let go of it, by a `result`; whether a person must look at it."""
+        brake = self.state.brake
+        machine = result.machine or work.busy.machine
         if work.interrupted:
-            return
+            return result.culprit in ("machine", "host")
         if result.culprit == "host":
-            state.brake.fault(None, result.reason)
-        elif result.culprit == "machine":
-            state.brake.host_is_well(work.began)
-            state.brake.fault(result.machine or work.busy.machine, result.reason)
-        elif result.reason != "interrupted":
-            state.brake.released(work.busy.machine, work.began)
+            brake.fault(None, result.reason)
+            return True
+        if result.at_will:
+            brake.host_is_well(work.began)
+            return brake.doubt(machine, result.reason)
+        if result.culprit == "machine":
+            brake.host_is_well(work.began)
+            brake.fault(machine, result.reason)
+            return True
+        if result.reason != "interrupted":
+            brake.released(machine, work.began)
+        return False
 
     def _died(self, work: _Performance, error: JobError) -> None:
         """Take note of a job that ended without a word."""

@@ -24,7 +24,6 @@ import signal
 import socket
 import typing as t
 
-from ...errors import EngineError
 from ...host.host import Host
 from ...host.locks import Lease, process_start
 from ...linux.private import make_private
@@ -32,6 +31,9 @@ from ...linux.spawn import SpawnError, spawn
 from ...network.attachment import Attachment
 from ...storage.overlay import overlays
 from ..accelerator import Accelerator, qemu_program
+from ..child import Child
+from ..limits import Limits
+from ..protocol import Hardware, VmError
 from .drives import over
 from .migration import SavedState, load, save
 from .qmp import Qmp, QmpError
@@ -42,53 +44,30 @@ PROGRESS_PORT = "bbot.progress"
 # That of the port at which our worker has a shell for a person, in an interactive build.
 SHELL_PORT = "bbot.shell"
 
-# Everything that QEMU can emulate, so that any operating system is content, but what
-# protects a kernel from its programs: in a machine that is thrown away that is not worth
-# a fifth of the time of a build.
-_EMULATED_CPU = "max,la57=off,pku=off,smap=off,smep=off,umip=off"
-
+# That of the port at which our images have a root shell for who holds a machine that failed.
+INSPECTION_PORT = "bbot.inspect"
 
 # MiB for the code that an emulator has translated, without which it takes a GiB.
 _TRANSLATIONS = 256
 
-
-class VmError(EngineError):
-    """A machine that cannot be started or controlled; the text says which and why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Hardware:
-    """What a machine is made of.
-
-    ``directory`` holds its disk and is QEMU's current directory. ``options``
-    replace the default network and disk devices, with `?` in `ifname=?` and
-    `mac=?` standing for the tap and the MAC address (bbot's machine manifest).
-    ``ram`` is in KiB. With ``shell`` a person can talk to a shell in the machine, and with
-    ``password`` has to know one to see its screen.
-    """
-
-    name: str
-    directory: str
-    mac: str
-    options: t.Sequence[str] | None = None
-    cpu: int = 1
-    ram: int = 1048576
-    shell: bool = False
-    password: bool = False
-
-
-# What a machine has where its manifest gives no options (bbot's agent).
-_DEFAULT_DEVICES = [
-    *("-netdev", "tap,id=net0,ifname=?,script=no,downscript=no"),
-    *("-device", "virtio-net-pci,netdev=net0,mac=?"),
-    *("-drive", "if=none,id=disk0,file=disk.img,format=raw"),
-    *("-device", "virtio-blk-pci,drive=disk0"),
-]
+# What QEMU may take beside the machine's memory, in KiB, and how many threads: for CPUs, disks,
+# screen and connections.
+_OVERHEAD = (_TRANSLATIONS + 512) << 10
+_THREADS = 512
 
 
 def devices(hardware: Hardware) -> t.Sequence[str]:
     """The options for network and disk, with `?` for the tap and the MAC address."""
-    return _DEFAULT_DEVICES if hardware.options is None else hardware.options
+    if hardware.options is not None:
+        return hardware.options
+    # What a machine has where its manifest gives no options (bbot's agent).
+    bus = hardware.architecture.bus
+    return [
+        *("-netdev", "tap,id=net0,ifname=?,script=no,downscript=no"),
+        *("-device", f"virtio-net-{bus},netdev=net0,mac=?"),
+        *("-drive", "if=none,id=disk0,file=disk.img,format=raw"),
+        *("-device", f"virtio-blk-{bus},drive=disk0"),
+    ]
 
 
 def _device_options(hardware: Hardware, tap: int) -> list[str]:
@@ -140,6 +119,11 @@ def _ram_object(hardware: Hardware, ram: Ram | None) -> str:
     return f"memory-backend-file,{size},mem-path=/proc/self/fd/{ram.fd},share={share}"
 
 
+def streams(hardware: Hardware) -> list[str]:
+    """Return what sockets connect QEMU with its owner, by the names of QEMU's character devices."""
+    return ["qmp", "console", "progress", *(["inspection"] if hardware.inspect else [])]
+
+
 def qemu_arguments(
     hardware: Hardware,
     accelerator: Accelerator,
@@ -151,46 +135,50 @@ def qemu_arguments(
     """QEMU's arguments for ``hardware``.
 
     ``tap`` is the descriptor of the tap, ``channels`` are those of connected
-    sockets for `qmp`, `console` and `progress`; ``vnc`` is the path of the socket
+    sockets, see streams(); ``vnc`` is the path of the socket
     for the one who investigates, whose shell is beside it.
     """
     devices = _device_options(hardware, tap)
+    architecture, accelerator = hardware.architecture, accelerator.on(hardware.name)
+    bus = architecture.bus
     arguments = ["-name", hardware.name, "-no-user-config", "-nodefaults", "-display", "none"]
     # By this name a saved state knows the RAM, whatever it is made of.
     backend = "memory-backend=ram"
     own = {"-machine", "-M"} & set(devices)
-    arguments += ["-machine", backend if own else f"pc,{backend}"]
+    arguments += ["-machine", backend if own else f"{architecture.machine},{backend}"]
     arguments += ["-object", _ram_object(hardware, ram)]
     emulated = f"tcg,thread=multi,tb-size={_TRANSLATIONS}"
     arguments += ["-accel", "kvm" if accelerator.hardware else emulated]
     if "-cpu" not in devices:
-        arguments += ["-cpu", "host" if accelerator.hardware else _EMULATED_CPU]
+        arguments += ["-cpu", "host" if accelerator.hardware else architecture.cpu]
     cpu = hardware.cpu
     arguments += ["-smp", f"{cpu},sockets=1,cores={cpu},threads=1"]
     arguments += ["-m", f"{hardware.ram // 1024}M", "-boot", "c", "-no-reboot"]
     refused = ("obsolete", "elevateprivileges", "spawn", "resourcecontrol")
     arguments += ["-sandbox", ",".join(["on", *(f"{each}=deny" for each in refused)])]
     arguments += ["-object", "rng-random,id=rng0,filename=/dev/urandom"]
-    arguments += ["-device", "virtio-rng-pci,rng=rng0", "-device", "vmgenid,guid=auto"]
+    arguments += ["-device", f"virtio-rng-{bus},rng=rng0", *architecture.devices]
     password = ",password=on" if hardware.password else ""
-    arguments += ["-vga", "std", "-vnc", f"unix:{vnc}{password}"]
+    arguments += ["-vnc", f"unix:{vnc}{password}"]
     for name, fd in channels.items():
         arguments += ["-chardev", f"socket,id={name},fd={fd}"]
     arguments += ["-mon", "chardev=qmp,mode=control", "-serial", "chardev:console"]
-    arguments += ["-device", "virtio-serial-pci"]
+    arguments += ["-device", f"virtio-serial-{bus}"]
     arguments += ["-device", f"virtserialport,chardev=progress,name={PROGRESS_PORT}"]
     if hardware.shell:
         shell = os.path.join(os.path.dirname(vnc), "shell")
         arguments += ["-chardev", f"socket,id=shell,path={shell},server=on,wait=off"]
         arguments += ["-device", f"virtserialport,chardev=shell,name={SHELL_PORT}"]
+    if hardware.inspect:
+        arguments += ["-device", f"virtserialport,chardev=inspection,name={INSPECTION_PORT}"]
     return arguments + devices
 
 
 def state_key(hardware: Hardware, accelerator: Accelerator) -> str:
     """What a saved state depends on: all that QEMU is told, and a CPU that is the host's."""
-    channels = dict.fromkeys(("qmp", "console", "progress"), -1)
+    channels = dict.fromkeys(streams(hardware), -1)
     facts = qemu_arguments(hardware, accelerator, -1, "", channels)
-    if accelerator.hardware:
+    if accelerator.on(hardware.name).hardware:
         with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
             facts += sorted({line for line in cpuinfo if line.startswith(("model name", "flags"))})
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -208,7 +196,7 @@ def _own(file: os.DirEntry[str], account: pwd.struct_passwd) -> None:
         os.chmod(file.path, 0o600)
 
 
-class Vm:
+class Vm(Child):
     """A machine, from start() to close().
 
     ``logs`` is an existing directory for `qemu.log`. ``lease`` is the owner's.
@@ -225,21 +213,23 @@ class Vm:
         accelerator: Accelerator,
         logs: str,
     ) -> None:
+        super().__init__()
         self.hardware = hardware
         self.console: socket.socket
         self.progress: socket.socket
         self.monitor: socket.socket
+        self.inspection: socket.socket | None = None
+        # QEMU itself lets people in.
+        self.talk: socket.socket | None = None
         self.out_of_space = False
-        self.pid = 0
-        self.exit_status: int | None = None
         self.log = os.path.join(logs, "qemu.log")
-        self.accelerator = accelerator
+        self.accelerator = accelerator.on(hardware.name)
         self._host = host
         self._lease = lease
         self._runtime = os.path.join(host.runtime, lease.id)
         self._qmp: Qmp | None = None
         self._ram: Ram | None = None
-        self._pidfd = -1
+        self._limits: Limits | None = None
 
     def start(
         self,
@@ -261,7 +251,7 @@ class Vm:
             self._check(state, ram)
         account = self._host.account(self._lease.record.get("place"))
         hardware, host = _as_it_lies(self.hardware), self._host
-        program = qemu_program()
+        program = qemu_program(hardware.architecture)
         self._lease.note(runtime=self._runtime)
         # QEMU's user passes through, and sees its own folder only.
         make_private(host.runtime, 0o711)
@@ -273,21 +263,24 @@ class Vm:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         os.chown(self.log, account.pw_uid, account.pw_gid)
+        self._limits = limits = Limits.make(
+            self._lease, hardware, overhead=_OVERHEAD, processes=_THREADS, quota=False
+        )
         with contextlib.ExitStack() as theirs:
             channels = {}
             ours = {}
-            for name in ("qmp", "console", "progress"):
+            for name in streams(hardware):
                 ours[name], other = socket.socketpair()
                 channels[name] = theirs.enter_context(other).fileno()
             self.console, self.progress = ours["console"], ours["progress"]
-            self.monitor = ours["qmp"]
+            self.monitor, self.inspection = ours["qmp"], ours.get("inspection")
             log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
             theirs.callback(os.close, log)
             arguments = qemu_arguments(
                 hardware, self.accelerator, network.tap, self.vnc, channels, self._ram
             )
             try:
-                self.pid = spawn(
+                pid = spawn(
                     program,
                     arguments + (["-incoming", "defer"] if state else []),
                     directory=hardware.directory,
@@ -298,8 +291,9 @@ class Vm:
                 )
             except SpawnError as error:
                 raise VmError(f"machine {hardware.name} did not start: {error}") from error
-        self._pidfd = os.pidfd_open(self.pid)
+        self.watch(pid)
         self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
+        limits.adopt(pid)
         try:
             self._qmp = Qmp(self.monitor)
             if state is not None:
@@ -358,6 +352,11 @@ class Vm:
         """The socket at which a person can talk to a shell, if the hardware has one."""
         return os.path.join(self._runtime, "shell")
 
+    @property
+    def held(self) -> str:
+        """The socket at which a person can talk to a shell while the machine is held."""
+        return os.path.join(self._runtime, "held")
+
     def want_password(self, password: str) -> None:
         """Let see the screen who knows ``password``, of 8 characters at most. Raises VmError.
 
@@ -380,27 +379,12 @@ class Vm:
         except QmpError as error:
             raise VmError(f"cannot show machine {self.hardware.name}: {error}") from error
 
-    def fileno(self) -> int:
-        """A descriptor that becomes readable when the machine has ended."""
-        return self._pidfd
-
-    def running(self) -> bool:
-        """Whether the machine is there, suspended or not."""
-        if self.pid and self.exit_status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.exit_status = os.waitstatus_to_exitcode(status)
-        return bool(self.pid) and self.exit_status is None
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait up to ``timeout`` seconds for the machine to end; whether it has."""
-        if self.running():
-            select.select([self._pidfd], [], [], timeout)
-        return not self.running()
-
     def power_down(self) -> None:
         """Press the power button: ask the guest to shut down."""
-        self._control("system_powerdown")
+        if self.hardware.architecture.key:
+            self._control("send-key", keys=[{"type": "qcode", "data": "power"}])
+        else:
+            self._control("system_powerdown")
 
     def suspend(self) -> None:
         """Stop the guest's CPUs; memory and devices stay as they are."""
@@ -433,11 +417,11 @@ class Vm:
             raise VmError(f"machine {self.hardware.name} has not been started")
         return self._qmp
 
-    def _control(self, command: str) -> None:
+    def _control(self, command: str, **arguments: t.Any) -> None:
         """Execute ``command``; a machine that is ending on its own is no error."""
         qmp = self._monitored()
         try:
-            qmp.execute(command)
+            qmp.execute(command, **arguments)
         except QmpError as error:
             if not self.wait(timeout=1):
                 raise VmError(f"cannot control machine {self.hardware.name}: {error}") from error
@@ -496,12 +480,10 @@ class Vm:
     def close(self) -> None:
         """Force the machine down and remove what it used of the host."""
         self.force_down()
-        for sock in ("console", "progress", "monitor"):
-            if hasattr(self, sock):
-                getattr(self, sock).close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        self.close_streams()
+        self.forget()
+        if self._limits is not None:
+            self._limits.end()
         release(self._lease.record)
         self._lease.note(qemu=None, runtime=None)
 

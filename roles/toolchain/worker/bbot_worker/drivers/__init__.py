@@ -88,6 +88,16 @@ def choose(task: Task, tree: Tree | None) -> Choice:
 
     Without a *tree* the sources are build2's to fetch.
     """
+    choice = _choose(task, tree)
+    if task.matrix and choice.driver.name != "declared":
+        raise WorkerError(
+            f"the task wants {next(iter(task.matrix))} of a matrix, which a bbot.yml would have: "
+            f"the {choice.driver.name} driver has none"
+        )
+    return choice
+
+
+def _choose(task: Task, tree: Tree | None) -> Choice:
     wanted = task.settings.get("driver") or "auto"
     if wanted == "auto" and "script" in task.settings:
         wanted = "script"

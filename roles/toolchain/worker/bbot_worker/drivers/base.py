@@ -93,6 +93,11 @@ class Driver:
     def review(cls, tree: Tree, task: Task) -> None:
         """Raise WorkerError for what can be seen in the sources to be wrong, on any machine."""
 
+    @classmethod
+    def matrix(cls, tree: Tree) -> dict[str, list[str]]:
+        """Return the values of variables of whose combinations the sources want each built."""
+        return {}
+
     def check(self) -> None:
         """Raise WorkerError if the machine lacks what the kind needs."""
         for tool in self.tools:

@@ -43,7 +43,11 @@ class Declared(Driver):
 
     @classmethod
     def review(cls, tree: Tree, task: Task) -> None:
-        _read(tree)
+        _chosen(_read(tree).matrix, task.matrix)
+
+    @classmethod
+    def matrix(cls, tree: Tree) -> dict[str, list[str]]:
+        return _read(tree).matrix
 
     def check(self) -> None:
         self._inner = self._choose_inner()
@@ -77,7 +81,7 @@ class Declared(Driver):
         self.tests = Tests()
         runner = self.job.runner
         self._limit(operation)
-        runner.environment.update(self._first_of_matrix())
+        runner.environment.update(self._of_matrix())
         runner.environment.update(self._declaration.environment)
         if not self._prepared:
             self._prepare()
@@ -151,11 +155,12 @@ class Declared(Driver):
             left = self._started + whole - time.monotonic()
             runner.limit(left, f"{whole} seconds, which is the time for all operations")
 
-    def _first_of_matrix(self) -> dict[str, str]:
-        """One combination of the matrix, which is what is done here."""
-        matrix = self._declaration.matrix
-        chosen = {name: values[0] for name, values in matrix.items()}
-        if any(len(values) > 1 for values in matrix.values()) and not self._prepared:
+    def _of_matrix(self) -> dict[str, str]:
+        """The combination of the matrix that the task chooses; of what it leaves open the first."""
+        matrix, task = self._declaration.matrix, self.job.task
+        chosen = _chosen(matrix, task.matrix)
+        left = any(len(matrix[name]) > 1 for name in set(matrix) - set(task.matrix))
+        if left and not self._prepared:
             said = ", ".join(f"{name}={value}" for name, value in chosen.items())
             self.job.runner.log.warn(f"of the matrix in {NAME} one combination is done: {said}")
         return chosen
@@ -216,6 +221,17 @@ def _read(tree: Tree) -> Declaration:
     except OSError as error:
         raise WorkerError(f"{NAME} cannot be read: {error.strerror}") from None
     return Declaration(data, [name for name in DRIVERS if name != Declared.name])
+
+
+def _chosen(matrix: dict[str, list[str]], wanted: dict[str, str]) -> dict[str, str]:
+    """One value of each variable of the matrix. Raises WorkerError if that wanted is not there."""
+    for name, value in wanted.items():
+        if value not in matrix.get(name, []):
+            known = ", ".join(f"{each}={one}" for each, values in matrix.items() for one in values)
+            raise WorkerError(
+                f"the matrix in {NAME} has no {name}={value}: there are {known or 'no variables'}"
+            )
+    return {name: wanted.get(name, values[0]) for name, values in matrix.items()}
 
 
 def _changed(path: str) -> float:

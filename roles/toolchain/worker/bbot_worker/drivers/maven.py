@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from xml.sax.saxutils import escape
 
 from ..scanners import Scanner, surefire
 from .java import DEBIAN_REPOSITORY, Java
@@ -43,6 +42,9 @@ class Maven(Java):
             self.in_build("cp", "-rs", DEBIAN_REPOSITORY, "repository")
         index = self.job.task.settings.get("index")
         if index:
+            # It brings half of urllib: here it is seldom wanted, and at the top by each task.
+            from xml.sax.saxutils import escape
+
             mirror = f"<id>index</id><mirrorOf>*</mirrorOf><url>{escape(index)}</url>"
             text = f"<settings><mirrors><mirror>{mirror}</mirror></mirrors></settings>\n"
             self._settings = self.write("settings.xml", text)

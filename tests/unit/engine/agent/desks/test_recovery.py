@@ -18,8 +18,8 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.agent.desks imp
     recovery as _recovery,
 )
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.suspended import Suspended
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import Hardware
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
-from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import Hardware
 
 CHORES = ("sweep", "settle_orphans", "remove_leftovers", "remove_old_logs")
 

@@ -114,6 +114,32 @@ def test_brakes(office: t.Any, desk: t.Any, culprit: t.Any, host: bool, machine:
     assert not brake.holds("m1")
 
 
+@pytest.mark.parametrize("culprit", ["task", "machine"])
+def test_what_a_task_can_bring_about_is_the_machines_fault_only_in_a_row(
+    office: t.Any, desk: t.Any, culprit: t.Any
+) -> None:
+    def perform(*, at_will: bool) -> bool:
+        office.clock.now += 10
+        accept(office, version=f"{office.clock.now:.0f}")
+        desk.visit()
+        desk.jobs()[0].outcome = Performed(
+            "abort", culprit if at_will else "none", "why", 1.0, "/l", at_will=at_will
+        )
+        desk.visit()
+        return bool(office.state.brake.holds("m1"))
+
+    outcomes = [perform(at_will=at_will) for at_will in (True, True, False, True, True)]
+    assert outcomes == [False] * 5
+    assert office.errors == []
+    assert len([line for line in office.lines if line.startswith("warning: ")]) == 4
+    assert perform(at_will=True)
+    assert len(office.errors) == 1
+    assert not office.state.brake.holds()
+    # From now on each is one, with longer and longer pauses.
+    office.clock.now += 80
+    assert perform(at_will=True)
+
+
 def test_a_brake_doubles_and_is_let_go_of(office: t.Any) -> None:
     brake, pauses = office.state.brake, []
     for _dummy in range(9):

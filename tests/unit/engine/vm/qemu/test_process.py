@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import Hardware
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import (
-    Hardware,
     Ram,
     qemu_arguments,
     state_key,

@@ -18,13 +18,15 @@ import pytest
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.host import Host
 from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks import process_start
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.accelerator import Accelerator
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import (
+    Hardware,
+    VmError,
+)
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu import process as _process
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.migration import SavedState
 from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.qemu.process import (
-    Hardware,
     Ram,
     Vm,
-    VmError,
     _own,
     release,
     state_key,

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, The bbot.agent founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to this collection and may change at any time.
+
+"""The files of an nspawn machine: a root file system tree, and a disk for what a task writes.
+
+In the machine's directory there is a folder `tree` that nobody but root can enter: the tree has
+programs with the set-user-ID bit. In it are `root`, the tree itself, and in a machine that is
+thrown away a disk `disk.img` of limited size, which holds what is written over the tree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import typing as t
+
+from ...linux.process import find_program
+from ...linux.program import run_program
+from ...storage.tree import TREE
+from ..protocol import Hardware, VmError
+
+DISK = "disk.img"
+# Where the process that becomes the container's mounts all that, for itself only.
+STAGE = os.path.join(TREE, "stage")
+
+# MiB, unless the manifest's options say otherwise. It has to hold what a build writes.
+_USUAL = 8192
+_LEAST = 16
+_OPTION = re.compile(r"disk=([0-9]{1,7})")
+_SECTOR = 512
+
+
+def objection(options: t.Sequence[str] | None) -> str:
+    """Return why an nspawn machine with these `options` cannot be run here; empty if it can."""
+    if os.geteuid() != 0:
+        return "machines of type nspawn are run by root only: use one of type kvm"
+    try:
+        disk_size(options)
+    except VmError as error:
+        return str(error)
+    return ""
+
+
+def disk_size(options: t.Sequence[str] | None) -> int:
+    """Return how much a task may write, in MiB, by the `options` of a manifest. Raises VmError."""
+    size = _USUAL
+    for word in options or ():
+        match = _OPTION.fullmatch(word)
+        if match is None or int(match[1]) < _LEAST:
+            raise VmError(
+                f"option {word!r} is none of an nspawn machine, which has but disk=MIB, "
+                f"of at least {_LEAST}",
+                culprit="machine",
+            )
+        size = int(match[1])
+    return size
+
+
+def make_disk(hardware: Hardware) -> None:
+    """Make the disk for what the machine writes, all of its size set aside. Raises VmError."""
+    size = disk_size(hardware.options)
+    path = os.path.join(hardware.directory, TREE, DISK)
+    options = ["-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "nodiscard"]
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            # A disk that is too full later would lose what is in memory without a word.
+            _set_aside(fd, size << 20)
+        finally:
+            os.close(fd)
+        program = find_program("mke2fs", "e2fsprogs")
+        status, _output, words = run_program([program, *options, path], timeout=120)
+    except OSError as error:
+        raise VmError(
+            f"machine {hardware.name} cannot have its disk of {size} MiB in "
+            f"{hardware.directory}: {error.strerror or error}"
+        ) from error
+    if status != 0:
+        said = words.decode(errors="replace").strip()
+        raise VmError(f"machine {hardware.name} cannot have its disk: mke2fs: {said}")
+
+
+def _set_aside(fd: int, size: int) -> None:
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        os.ftruncate(fd, size)
+
+
+def written(directory: str, pid: int) -> int:
+    """Return how many bytes have come to the disk in `directory`, which process `pid` has mounted.
+
+    That is what the device has seen or what is in use, whichever is more: some of it may be in
+    memory yet. Returns 0 where it is not mounted.
+    """
+    place = os.path.join(directory, STAGE, "disk")
+    with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
+        with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            mounts = [line.split() for line in file]
+        numbers = next(words[2] for words in mounts if words[4] == place)
+        with open(f"/sys/dev/block/{numbers}/stat", encoding="ascii") as file:
+            # The seventh number (Documentation/block/stat.rst).
+            seen = int(file.read().split()[6]) * _SECTOR
+        size = os.statvfs(f"/proc/{pid}/root{place}")
+        return max(seen, (size.f_blocks - size.f_bfree) * size.f_frsize)
+    return 0
