@@ -29,7 +29,8 @@ step()
   printf '\n== %s\n' "$*"
 }
 
-static()
+# What is said within seconds.
+lint()
 {
   local run=.venv/bin
   step "shellcheck"
@@ -41,6 +42,11 @@ static()
   $run/ruff format --check .
   step "yamllint"
   $run/yamllint --strict .
+}
+
+static()
+{
+  local run=.venv/bin
   step "mypy"
   MYPYPATH=.cache/collections $run/mypy -p ansible_collections.bbot.agent.plugins
   MYPYPATH=roles/machine_image/files/builder $run/mypy roles/machine_image/files/builder
@@ -232,6 +238,7 @@ hosts()
 checks_and_hosts()
 {
   local log=$root/.cache/checks.log status=0
+  lint
   step "static checks and ansible-test, beside the build hosts"
   (set -e; static; sanity) > "$log" 2>&1 &
   # Not local: the trap is run outside of this function.
@@ -277,8 +284,8 @@ scripts/setup.sh dev
 case $what in
   # ansible-test has run the rest of the unit tests on both Pythons.
   all) checks_and_hosts; tests --ignore tests/unit/engine --ignore tests/unit/plugins tests/integration tests/component tests/unit ;;
-  everything) static; sanity; hosts default; more_hosts; tests tests/integration tests/component tests/unit ;;
-  static) static ;;
+  everything) lint; static; sanity; hosts default; more_hosts; tests tests/integration tests/component tests/unit ;;
+  static) lint; static ;;
   sanity) sanity ;;
   coverage) coverage ;;
   hosts) hosts "${@:-default}" ;;

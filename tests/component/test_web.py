@@ -10,6 +10,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 import typing as t
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,30 @@ def test_whoever_looks_changes_nothing(host: WebHost) -> None:
             answer = server.get("/", method)
             assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
     assert state() == before
+
+
+def test_it_may_be_below_a_path_of_a_proxy(host: WebHost) -> None:
+    host.running("12:00:00 phase work\n")
+    base = "http://h/builds/1/"
+    wrong = {base + path for path in ("task/99", "task/1/log/none.log", "a/b/c/d", "trends?days=5")}
+    asked, seen = [base, *wrong], set[str]()
+    with WebServer(host) as server:
+        while asked:
+            address = asked.pop()
+            if address in seen:
+                continue
+            seen.add(address)
+            assert address.startswith(base), address
+            if "/events" in address:
+                continue
+            page = server.get("/" + address.removeprefix(base))
+            assert (page.status == 404) == (address in wrong), address
+            for path in re.findall(r'(?:href|action|src|data-live)="([^"#]+)', page.body):
+                if not path.startswith("data:"):
+                    asked.append(urllib.parse.urljoin(address, path.replace("&amp;", "&")))
+    # What is live, too.
+    live = {f"{base}events", f"{base}task/2/events?from=20"}
+    assert live <= seen and f"{base}task/1/raw/update.log" in seen
 
 
 def test_other_names_are_not_ours(host: WebHost) -> None:

@@ -97,12 +97,11 @@ class Pages:
                 return self._of_task(request, self._row(number), tuple(rest))
         raise RequestError(404, "there is no such page")
 
-    def trouble(self, status: int, message: str) -> Response:
-        """Return what is answered instead of a page."""
+    def trouble(self, status: int, message: str, path: t.Sequence[str]) -> Response:
+        """Return what is answered instead of the page at ``path``."""
         title = {401: "Who are you?", 404: "Not here"}.get(status, "That did not work")
         body = self._renderer.page(
-            "message", ("",), title=title, current="", live="", message=message, status=status,
-            root="/",
+            "message", path, title=title, current="", live="", message=message, status=status,
         )  # fmt: skip
         return Response(body, status, policy=POLICY)
 

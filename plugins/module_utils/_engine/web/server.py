@@ -62,13 +62,14 @@ class Bounds:
 class Site:
     """What is served: ``answer`` for a request, and ``trouble`` for one that gets none.
 
+    ``trouble`` is given a status of HTTP, a sentence, and the parts of the path that was asked for.
     ``answer`` runs in a thread and raises EngineError or OSError. ``names`` and ``passwords`` say
     who is let in, ``tls`` how what goes over the wire is hidden. ``report`` is told what a person
     has to know.
     """
 
     answer: t.Callable[[Request], Answer]
-    trouble: t.Callable[[int, str], Response]
+    trouble: t.Callable[[int, str, t.Sequence[str]], Response]
     names: Names
     passwords: Passwords | None = None
     tls: ssl.SSLContext | None = None
@@ -135,23 +136,25 @@ class Server:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         only_head = False
+        path: t.Sequence[str] = ("",)
         try:
             if len(self._connections) > self._bounds.connections:
                 raise RequestError(503, "too many look at this page at once: try again")
             request = await self._request(reader)
-            only_head = request.method == "HEAD"
+            only_head, path = request.method == "HEAD", request.path
             await self._admit(request)
             answer = await self._work(lambda: self._site.answer(request))
         except RequestError as error:
-            answer = self._refusal(error)
+            answer = self._refusal(error, path)
         except (EOFError, TimeoutError, ConnectionError):
             # There is nobody to answer.
             raise
         except (EngineError, OSError) as error:
-            answer = self._site.trouble(500, sentence(error))
+            answer = self._site.trouble(500, sentence(error), path)
         except Exception as error:
             self._site.report(f"error: a page could not be made: {sentence(error)}")
-            answer = self._site.trouble(500, "the page could not be made: see the server's log")
+            message = "the page could not be made: see the server's log"
+            answer = self._site.trouble(500, message, path)
         await self._send(writer, answer, only_head=only_head)
         async with asyncio.timeout(self._bounds.piece):
             writer.close()
@@ -184,13 +187,13 @@ class Server:
             await asyncio.sleep(self._bounds.refusal)
         raise RequestError(401, "this page is for those who have a password")
 
-    def _refusal(self, error: RequestError) -> Response:
+    def _refusal(self, error: RequestError, path: t.Sequence[str] = ("",)) -> Response:
         more = {
             401: {"WWW-Authenticate": 'Basic realm="bbot-agent", charset="UTF-8"'},
             405: {"Allow": "GET, HEAD"},
             503: {"Retry-After": "5"},
         }
-        answer = self._site.trouble(error.status, str(error))
+        answer = self._site.trouble(error.status, str(error), path)
         return dataclasses.replace(answer, headers=more.get(error.status, {}))
 
     async def _work(self, work: t.Callable[[], t.Any]) -> t.Any:

@@ -52,7 +52,7 @@ def test_what_is_not_there(place: t.Any) -> None:
         with pytest.raises(RequestError) as caught:
             place.ask(address)
         assert caught.value.status == 404, address
-        page = place.pages.trouble(404, str(caught.value))
+        page = place.pages.trouble(404, str(caught.value), ("",))
         assert page.status == 404 and b"</html>" in page.body
 
 
