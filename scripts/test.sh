@@ -234,21 +234,36 @@ hosts()
   done
 }
 
-# Hosts are waited for most of the time: the checks go on beside them, and are printed afterwards.
-checks_and_hosts()
+# Hosts and guests are waited for much of the time: the checks go on beside them, and are printed afterwards.
+all()
 {
-  local log=$root/.cache/checks.log status=0
+  local log=$root/.cache/checks.log said=$root/.cache/tests.log status=0
   lint
-  step "static checks and ansible-test, beside the build hosts"
+  step "static checks and ansible-test, beside the rest"
+  # A group of their own, to be ended whole. Not local: the trap is run outside of this function.
+  set -m
   (set -e; static; sanity) > "$log" 2>&1 &
-  # Not local: the trap is run outside of this function.
   checks=$!
-  trap 'kill "$checks" 2> /dev/null || :' EXIT
+  set +m
+  trap 'kill -- "-$checks" 2> /dev/null || :' EXIT
   hosts default
+  # Whoever waits for the tests learns of a wrong check before.
+  if ! kill -0 "$checks" 2> /dev/null; then
+    wait "$checks" || { cat "$log"; return 1; }
+  fi
+  # ansible-test runs the rest of the unit tests on both Pythons. Not with "||": then set -e would mean nothing in it.
+  set +e
+  (set -e; tests --ignore tests/unit/engine --ignore tests/unit/plugins tests/integration tests/component tests/unit) \
+    | tee "$said"
+  status=${PIPESTATUS[0]}
+  set -e
+  [ "$status" -eq 0 ] || return "$status"
   wait "$checks" || status=$?
   trap - EXIT
   cat "$log"
-  return "$status"
+  [ "$status" -eq 0 ] || return "$status"
+  step "tests"
+  tail -n 1 "$said"
 }
 
 more_hosts()
@@ -282,8 +297,7 @@ fi
 scripts/setup.sh dev
 
 case $what in
-  # ansible-test has run the rest of the unit tests on both Pythons.
-  all) checks_and_hosts; tests --ignore tests/unit/engine --ignore tests/unit/plugins tests/integration tests/component tests/unit ;;
+  all) all ;;
   everything) lint; static; sanity; hosts default; more_hosts; tests tests/integration tests/component tests/unit ;;
   static) lint; static ;;
   sanity) sanity ;;
