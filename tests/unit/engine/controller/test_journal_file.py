@@ -169,7 +169,8 @@ class Clocks:
     """The clocks of this process, as a test wants them."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.wall, self.up = time.time(), time.monotonic()
+        # Whole seconds: sums of others depend on how long this machine has been up.
+        self.wall, self.up = float(int(time.time())), float(int(time.monotonic()))
         patch.setattr(time, "time", lambda: self.wall)
         patch.setattr(time, "monotonic", lambda: self.up)
 
