@@ -165,7 +165,24 @@ def test_memory_is_bounded(host: BuildHost) -> None:
         host,
         "python3 -c 'x = [b\"x\" * (1 << 20) for _ in range(1 << 11)]'; echo status $?",
     )
-    assert re.findall(r"status (\d+)", said)[0] == "137", said
+    assert re.findall(r"status (\d+)", said) == ["137"], said
+
+
+def test_who_gets_on_no_more_for_lack_of_memory_is_ended(host: BuildHost) -> None:
+    """The kernel ends nobody while it can forget files, and has to read them again at once."""
+    said = tried_by_root(
+        host,
+        "dd if=/dev/zero of=/big bs=1M count=60 2> /dev/null\n"
+        "cat > /run/x.py << 'EOF'\n"
+        "held = bytearray(b'x') * (306 << 20)\n"
+        "while True:\n"
+        "    with open('/big', 'rb', buffering=0) as file:\n"
+        "        while file.read(1 << 16):\n"
+        "            pass\n"
+        "EOF\n"
+        "python3 /run/x.py; echo status $?",
+    )
+    assert re.findall(r"status (\d+)", said) == ["137"], said
 
 
 def test_memory_in_files_is_bounded(host: BuildHost) -> None:

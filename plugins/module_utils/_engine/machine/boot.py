@@ -128,6 +128,8 @@ class Boot:
                 # A guest without its network would be blamed for its silence.
                 self._checked = now
                 self._network.check()
+                for each in (self, *self._companions):
+                    each.vm.tend(now)
             wake = [deadline, now + _ALIVE_INTERVAL]
             for each in (self, *self._companions):
                 if (due := each._server.deadline()) is not None:

@@ -122,6 +122,9 @@ class Vm(t.Protocol):
     def written(self) -> int:
         """Return how many bytes the guest has written to its disks. Raises VmError."""
 
+    def tend(self, now: float) -> None:
+        """Do what the machine needs now and then; `now` is monotonic. Never waits."""
+
     def want_password(self, password: str) -> None:
         """Let see the screen who knows ``password``. Raises VmError."""
 

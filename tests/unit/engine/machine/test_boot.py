@@ -45,6 +45,10 @@ class Guest:
         self.monitored = True
         self.bytes = 0
         self.asked = 0
+        self.tended: list[float] = []
+
+    def tend(self, now: float) -> None:
+        self.tended.append(now)
 
     def written(self) -> int:
         self.asked += 1

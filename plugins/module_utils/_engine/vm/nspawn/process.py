@@ -33,12 +33,15 @@ from ..protocol import Hardware, VmError
 from ..qemu.migration import SavedState
 from . import disk as _disk
 from .arguments import ENVIRONMENT, PROCESSES, nspawn_arguments, streams
+from .memory import Strain, badness
 from .stage import Stage, first_id
 
 # For what the container's own programs take, in KiB.
 _OVERHEAD = 65536
 # Seconds in which the first process of a namespace ends all others and goes.
 _END = 10.0
+# So often it is told that a process was ended: there may always be another one.
+_TOLD = 3
 
 
 class Container(Child):
@@ -70,6 +73,8 @@ class Container(Child):
         self._lease = lease
         self._runtime = os.path.join(host.runtime, lease.id)
         self._limits: Limits | None = None
+        self._strain: Strain | None = None
+        self._ended = 0
 
     def start(
         self,
@@ -139,6 +144,7 @@ class Container(Child):
             except SpawnError as error:
                 raise VmError(f"machine {hardware.name} did not start: {error}") from error
         self.watch(pid)
+        self._strain = Strain(pid)
         self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
         self.console.setblocking(False)
 
@@ -196,6 +202,21 @@ class Container(Child):
     def save(self, path: str) -> SavedState:
         """Raise VmError: processes of the host cannot be written to a file."""
         raise self._cannot("be suspended to disk: its processes and files are gone (see hold)")
+
+    def tend(self, now: float) -> None:
+        """End its largest process if all memory is used up, where the kernel does not."""
+        if self._strain is None or not self._strain.look(now):
+            return
+        largest = max(_descendants(self.pid), key=badness, default=None)
+        if largest is None:
+            return
+        self._signal(signal.SIGKILL, [largest])
+        self._ended += 1
+        if self._ended <= _TOLD:
+            self._host.report(
+                f"warning: machine {self.hardware.name} had used up its memory and got on no more: "
+                "its largest process was ended"
+            )
 
     def written(self) -> int:
         """Return how many bytes have come to its disk."""

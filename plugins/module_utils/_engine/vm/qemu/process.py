@@ -448,6 +448,9 @@ class Vm(Child):
         self.resume()
         self._note_events()
 
+    def tend(self, now: float) -> None:
+        """The guest's own kernel sees to what it has."""
+
     def written(self) -> int:
         """Return how many bytes the guest has written to its disks; 0 of one that has ended.
 
