@@ -96,7 +96,7 @@ IN_DEBIAN = {
 }
 
 
-@pytest.mark.parametrize("variant", ["tiny", "debian"])
+@pytest.mark.parametrize("variant", ["tiny", pytest.param("debian", marks=pytest.mark.long)])
 def test_a_build_finds_what_it_may_expect(variant: str, tmp_path: Path) -> None:
     image = tiny_image() if variant == "tiny" else debian_image()
     (tmp_path / "bootstrapped").mkdir()

@@ -86,7 +86,8 @@ def test_an_image_refuses_flavours_that_there_are_not(play: Play, tmp_path: Path
     )
 
 
-@pytest.mark.parametrize("kind", ["btrfs", pytest.param("directory", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["btrfs", "directory"])
 def test_a_machine_comes_changes_and_goes(
     play: Play, request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:

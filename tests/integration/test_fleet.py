@@ -63,6 +63,7 @@ def test_a_round_goes_on_at_the_pace_of_each(fleet: Fleet, tmp_path: Path) -> No
     assert output.count("results delivered: 1") == len(NAMES)
 
 
+@pytest.mark.long
 def test_a_matrix_is_shared_by_those_that_answer(fleet: Fleet, tmp_path: Path) -> None:
     source = str(sources.make_source(tmp_path / "hello"))
     command = words(
