@@ -136,12 +136,12 @@ def main() -> int:
 
 def save(figures: t.Sequence[Figure], around: t.Mapping[str, t.Any], place: Path) -> None:
     """Leave the figures and plots of them in the folder ``place``."""
-    # Not every user of the figures has the plotting library.
-    from .plot import draw, draw_curves
-
     place.mkdir(parents=True, exist_ok=True)
     described = {**around, "figures": [figure.describe() for figure in figures]}
     (place / "figures.json").write_text(json.dumps(described, indent=2) + "\n")
+    # Not every user of the figures has the plotting library.
+    from .plot import draw, draw_curves
+
     draw(figures, place / "plot.svg")
     if any(figure.curve for figure in figures):
         draw_curves(figures, place / "curves.svg")
