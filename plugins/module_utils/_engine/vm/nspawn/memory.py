@@ -14,11 +14,14 @@ all of them may be busy with that, and with nothing else, for as long as they ar
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 
 from ..limits import HIERARCHIES
 
 _PROC = "/proc"
+# The name begins with that of a lease, which begins with a number; see limits.
+_OWN = re.compile("bbot-[0-9]")
 # Seconds between two looks, and how many of them in a row have to be bad.
 _INTERVAL = 2.0
 _LOOKS = 3
@@ -64,7 +67,7 @@ class Strain:
 
 
 def figures(pid: int) -> Figures | None:
-    """Return the figures of the control group of `pid` that has a limit; None if none has."""
+    """Return the figures of the control group that was made for the machine of `pid`, if any."""
     try:
         with open(f"{_PROC}/{pid}/cgroup", encoding="utf-8") as file:
             groups = dict(line.rstrip("\n").split(":", 2)[1:] for line in file)
@@ -72,18 +75,23 @@ def figures(pid: int) -> Figures | None:
         return None
     for names, path in groups.items():
         if "memory" in names.split(","):
-            place = os.path.join(HIERARCHIES, "memory", path.lstrip("/"))
+            place = _own(os.path.join(HIERARCHIES, "memory"), path)
             return _figures(place, "memory.limit_in_bytes", ("total_rss", "total_shmem"), "total_")
-    # One below that of the scope has no limit of its own.
-    place = os.path.join(HIERARCHIES, groups.get("", "").lstrip("/"))
-    while len(place) > len(HIERARCHIES):
-        if found := _figures(place, "memory.max", ("anon", "shmem"), ""):
-            return found
-        place = os.path.dirname(place)
-    return None
+    return _figures(_own(HIERARCHIES, groups.get("", "")), "memory.max", ("anon", "shmem"), "")
+
+
+def _own(hierarchy: str, path: str) -> str:
+    """The machine's group at or above `path`; empty if none is: others' limits are not its own."""
+    while path.strip("/"):
+        if _OWN.match(os.path.basename(path)):
+            return os.path.join(hierarchy, path.lstrip("/"))
+        path = os.path.dirname(path)
+    return ""
 
 
 def _figures(place: str, limit: str, held: t.Collection[str], prefix: str) -> Figures | None:
+    if not place:
+        return None
     try:
         with open(os.path.join(place, limit), encoding="ascii") as file:
             most = int(file.read())

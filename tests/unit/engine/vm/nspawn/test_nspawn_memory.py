@@ -64,6 +64,24 @@ def test_both_kinds_of_groups(place: Path) -> None:
     assert figures(7) == Figures(900, 6, 2 * PAGE)
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("0::/bbot.slice/bbot-agent@x.service\n", "bbot.slice"),
+        ("0::/bbot.slice/bbot-agent@x.service\n", "bbot.slice/bbot-agent@x.service"),
+        ("4:memory:/bbot-agent@x.service\n", "memory/bbot-agent@x.service"),
+        ("4:memory:/\n", "memory"),
+    ],
+)
+def test_limits_of_others_are_not_the_machine_s(place: Path, text: str, path: str) -> None:
+    """Who is in a group of the agent's has no limit that the kernel knows as the machine's."""
+    (place / "7" / "cgroup").write_text(text)
+    stat = "anon 5\ntotal_rss 5\n"
+    limits = {"memory__max": "9\n", "memory__limit_in_bytes": "9\n"}
+    group(place, path, memory__stat=stat, **limits)
+    assert figures(7) is None
+
+
 @pytest.mark.parametrize("text", ["", "x\n", "4:memory:/a/gone\n", "0::/\n", "0::/../..\n"])
 def test_no_group(place: Path, text: str) -> None:
     (place / "7" / "cgroup").write_text(text)
