@@ -252,3 +252,16 @@ def test_what_is_written_is_limited(site: Site, image: Path, tmp_path: Path) -> 
         outcome = host.perform(files={"source.tar.gz": str(archive)}, writes=60 << 10)
         assert outcome.failure is not None, outcome
         assert (outcome.failure.kind, outcome.culprit) == ("write limit", "task")
+
+
+def test_what_former_machines_have_written_does_not_count(
+    site: Site, image: Path, tmp_path: Path
+) -> None:
+    """The device of a disk has had others before, and goes on counting."""
+    script = '[ "$1" != update ] || dd if=/dev/zero of=x bs=1M count=40 conv=fsync\n'
+    archive = sources.pack(tmp_path / "source.tar.gz", script)
+    with host_with_container(site, image) as host:
+        for _dummy in range(3):
+            outcome = host.perform(files={"source.tar.gz": str(archive)}, writes=60 << 10)
+            assert outcome.failure is None, outcome.failure
+            assert outcome.result.status is Status.SUCCESS

@@ -15,12 +15,29 @@ STREAMS = ("console", "progress", "monitor", "inspection", "talk")
 
 
 class Child:
-    """A process with the id ``pid``, 0 until watch() was called; its ``exit_status`` at its end."""
+    """A process with the id ``pid``, 0 until watch() was called; its ``exit_status`` at its end.
 
-    def __init__(self) -> None:
+    The folder ``runtime`` is for its sockets.
+    """
+
+    def __init__(self, runtime: str) -> None:
+        self._runtime = runtime
         self.pid = 0
         self.exit_status: int | None = None
         self._pidfd = -1
+
+    @property
+    def shell(self) -> str:
+        """The socket at which a person can talk to a shell, if the hardware has one.
+
+        That of a container is there once its owner passes it on.
+        """
+        return os.path.join(self._runtime, "shell")
+
+    @property
+    def held(self) -> str:
+        """The socket at which a person can talk to a shell while the machine is held."""
+        return os.path.join(self._runtime, "held")
 
     def watch(self, pid: int) -> None:
         """Be the child `pid`. Raises OSError."""

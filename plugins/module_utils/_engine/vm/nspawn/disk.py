@@ -94,11 +94,11 @@ def _set_aside(fd: int, size: int) -> None:
         os.ftruncate(fd, size)
 
 
-def written(directory: str, pid: int) -> int:
-    """Return how many bytes have come to the disk in `directory`, which process `pid` has mounted.
+def seen(directory: str, pid: int) -> int | None:
+    """Return how many bytes the device of the disk in `directory` has ever been given.
 
-    That is what the device has seen or what is in use, whichever is more: some of it may be in
-    memory yet. Returns 0 where it is not mounted.
+    `pid` is a process that has mounted it; None where it is not mounted. A loop device has had
+    other files before, whose bytes count as well.
     """
     place = os.path.join(directory, STAGE, "disk")
     with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
@@ -107,7 +107,20 @@ def written(directory: str, pid: int) -> int:
         numbers = next(words[2] for words in mounts if words[4] == place)
         with open(f"/sys/dev/block/{numbers}/stat", encoding="ascii") as file:
             # The seventh number (Documentation/block/stat.rst).
-            seen = int(file.read().split()[6]) * _SECTOR
-        size = os.statvfs(f"/proc/{pid}/root{place}")
-        return max(seen, (size.f_blocks - size.f_bfree) * size.f_frsize)
+            return int(file.read().split()[6]) * _SECTOR
+    return None
+
+
+def written(directory: str, pid: int, before: int) -> int:
+    """Return how many bytes have come to the disk in `directory`, which process `pid` has mounted.
+
+    That is what the device has seen since those `before`, or what is in use, whichever is more:
+    some of it may be in memory yet. Returns 0 where it is not mounted.
+    """
+    found = seen(directory, pid)
+    if found is None:
+        return 0
+    with contextlib.suppress(OSError):
+        size = os.statvfs(f"/proc/{pid}/root{os.path.join(directory, STAGE, 'disk')}")
+        return max(found - before, (size.f_blocks - size.f_bfree) * size.f_frsize)
     return 0

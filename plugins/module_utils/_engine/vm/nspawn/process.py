@@ -58,7 +58,7 @@ class Container(Child):
         accelerator: Accelerator,
         logs: str,
     ) -> None:
-        super().__init__()
+        super().__init__(os.path.join(host.runtime, lease.id))
         self.hardware = hardware
         self.accelerator = accelerator
         self.console: socket.socket
@@ -71,10 +71,11 @@ class Container(Child):
         self.log = os.path.join(logs, "nspawn.log")
         self._host = host
         self._lease = lease
-        self._runtime = os.path.join(host.runtime, lease.id)
         self._limits: Limits | None = None
         self._strain: Strain | None = None
         self._ended = 0
+        # Bytes that the device of its disk had been given when it started.
+        self._before = 0
 
     def start(
         self,
@@ -145,6 +146,7 @@ class Container(Child):
                 raise VmError(f"machine {hardware.name} did not start: {error}") from error
         self.watch(pid)
         self._strain = Strain(pid)
+        self._before = _disk.seen(hardware.directory, pid) or 0
         self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
         self.console.setblocking(False)
 
@@ -157,16 +159,6 @@ class Container(Child):
     def vnc(self) -> str:
         """Nowhere: there is no screen."""
         return ""
-
-    @property
-    def shell(self) -> str:
-        """The socket at which a person can talk to a shell, once its owner passes it on."""
-        return os.path.join(self._runtime, "shell")
-
-    @property
-    def held(self) -> str:
-        """The socket at which a person can talk to a shell while the machine is held."""
-        return os.path.join(self._runtime, "held")
 
     def want_password(self, password: str) -> None:
         """Raise VmError: there is no screen."""
@@ -220,7 +212,9 @@ class Container(Child):
 
     def written(self) -> int:
         """Return how many bytes have come to its disk."""
-        return max(_disk.written(self.hardware.directory, pid) for pid in [0, *_children(self.pid)])
+        directory, before = self.hardware.directory, self._before
+        pids = [0, *_children(self.pid)]
+        return max(_disk.written(directory, pid, before) for pid in pids)
 
     def force_down(self) -> None:
         """End the container and all of its processes at once."""

@@ -213,7 +213,7 @@ class Vm(Child):
         accelerator: Accelerator,
         logs: str,
     ) -> None:
-        super().__init__()
+        super().__init__(os.path.join(host.runtime, lease.id))
         self.hardware = hardware
         self.console: socket.socket
         self.progress: socket.socket
@@ -226,7 +226,6 @@ class Vm(Child):
         self.accelerator = accelerator.on(hardware.name)
         self._host = host
         self._lease = lease
-        self._runtime = os.path.join(host.runtime, lease.id)
         self._qmp: Qmp | None = None
         self._ram: Ram | None = None
         self._limits: Limits | None = None
@@ -346,16 +345,6 @@ class Vm(Child):
     def vnc(self) -> str:
         """The socket at which a person can see the machine's screen."""
         return os.path.join(self._runtime, "vnc")
-
-    @property
-    def shell(self) -> str:
-        """The socket at which a person can talk to a shell, if the hardware has one."""
-        return os.path.join(self._runtime, "shell")
-
-    @property
-    def held(self) -> str:
-        """The socket at which a person can talk to a shell while the machine is held."""
-        return os.path.join(self._runtime, "held")
 
     def want_password(self, password: str) -> None:
         """Let see the screen who knows ``password``, of 8 characters at most. Raises VmError.
