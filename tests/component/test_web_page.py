@@ -139,7 +139,7 @@ def test_the_keyboard_is_enough(server: WebServer, browser: Browser) -> None:
     browser.key("Tab")
     assert browser.ask("document.activeElement.textContent") == "Skip to the content"
     browser.key("Enter")
-    assert browser.ask("document.activeElement.id") == "main"
+    browser.wait("document.activeElement.id === 'main'")
     browser.key("Tab")
     assert browser.ask("document.activeElement.matches('main *')") is True
     browser.go(f"{server.url}history")

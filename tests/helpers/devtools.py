@@ -33,6 +33,10 @@ axe.run(document, {resultTypes: ['violations']}).then(found => ({
 """
 
 
+class PageError(AssertionError):
+    """A script in the page came to no end."""
+
+
 class Browser:
     """A page in a browser, for the length of a with statement.
 
@@ -91,7 +95,7 @@ class Browser:
             found = self._read(until)
             if found.get("id") == number:
                 if "error" in found:
-                    raise AssertionError(f"{method}: {found['error']}")
+                    raise PageError(f"{method}: {found['error']}")
                 return found["result"]
             self._note(found)
 
@@ -142,14 +146,26 @@ class Browser:
         found = self.call(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
         )
-        assert "exceptionDetails" not in found, found
+        if "exceptionDetails" in found:
+            raise PageError(f"{script}: {found}")
         return found["result"].get("value")
 
     def wait(self, script: str, timeout: float = 20) -> None:
-        """Wait until a script in the page says true."""
+        """Wait until a script in the page says true.
+
+        One that goes or comes has no body, or is gone before it has answered: an error is no
+        answer.
+        """
         until = time.monotonic() + timeout
-        while not self.ask(script):
-            assert time.monotonic() < until, f"it never was so: {script}"
+        while True:
+            said: t.Any
+            try:
+                said = self.ask(script)
+            except PageError as error:
+                said = error
+            if said is True:
+                return
+            assert time.monotonic() < until, f"it never was so: {script}, but {said}"
             time.sleep(0.1)
 
     def key(self, name: str) -> None:
