@@ -191,6 +191,21 @@ def test_a_task_that_writes_too_much(host: BuildHost, bootstrapped: Machine) -> 
     assert "work" in outcome.phases
 
 
+def test_a_machine_that_writes_too_much_before_it_has_a_task(ready: BuildHost) -> None:
+    """It is told of as that, and not booted again: that would write as much."""
+    parked: list[str] = []
+    ready.script("tiny", "dd if=/dev/zero of=/big bs=1M count=40 conv=fsync\n" + guest.SLEEP)
+    outcome = ready.perform(writes=24 << 10, park=lambda *_: parked.append("kept"))
+    assert outcome.failure is not None
+    assert outcome.failure.message == (
+        "build machine has written more than 24 MiB to its disks before its first request "
+        "(write-limit)"
+    )
+    assert (outcome.culprit, outcome.result.status) == ("machine", Status.ABORT)
+    assert (parked, ready.reported("mis-booted")) == ([], 0)
+    assert "work" not in outcome.phases
+
+
 def test_a_task_waits_for_room_on_the_disk(ready: BuildHost) -> None:
     ballast = ready.site.btrfs / "ballast"
     ready.changes["reserve"] = 1 << 30

@@ -47,6 +47,8 @@ RESUMED = "resumed"
 _RESUME = 30.0
 # So many attempts at the upload of the awaited file are told apart as phases.
 _MOST_UPLOADS = 10
+# A machine that fills the disk is not kept.
+_FILLED = ("startup write limit", "write limit")
 
 
 class _Astray(Exception):
@@ -72,8 +74,9 @@ class Waits:
 class SoftFailure:
     """A machine that did not do its part.
 
-    ``kind`` is one of `startup timeout`, `timeout`, `write limit`, `terminated abnormally`,
-    `ended early`, `shutdown timeout` and `wrong versions`; ``message`` is for people.
+    ``kind`` is one of `startup timeout`, `startup write limit`, `timeout`, `write limit`,
+    `terminated abnormally`, `ended early`, `shutdown timeout` and `wrong versions`; ``message``
+    is for people.
     """
 
     kind: str
@@ -289,7 +292,7 @@ def _attempt(
             failure = _talk(boot, talk, phases, lambda: heard, attempt)
         except _Astray as error:
             failure = SoftFailure("mis-boot", str(error))
-        if failure is not None and failure.kind not in ("mis-boot", "write limit"):
+        if failure is not None and failure.kind not in ("mis-boot", *_FILLED):
             _keep(host, lease, boot, talk, phases, failure)
         phases.begin("down")
     return failure
@@ -366,6 +369,9 @@ def _talk(
 
     phases.begin("first request")
     outcome = boot.serve(requested, waits.startup)
+    if outcome == "writes":
+        # Another boot would write as much.
+        return SoftFailure("startup write limit", _filled(talk, " before its first request"))
     if outcome != "done":
         reason = (
             f"no request within {waits.startup:g} s"
@@ -383,10 +389,7 @@ def _talk(
     if outcome == "timeout":
         return SoftFailure("timeout", f"{what} timeout: no result within {waits.total:g} s")
     if outcome == "writes":
-        most = f"{(talk.writes or 0) >> 10} MiB"
-        return SoftFailure(
-            "write limit", f"{what} machine has written more than {most} to its disks (write-limit)"
-        )
+        return SoftFailure("write limit", _filled(talk))
     if outcome == "ended":
         reason = f"{what} machine ended before it sent a result"
         if said := boot.last_words():
@@ -411,6 +414,11 @@ def _talk(
                 f"{boot.vm.hardware.name} was shut down, so its disk cannot be trusted"
             )
     return None
+
+
+def _filled(talk: Talk, when: str = "") -> str:
+    most = f"{(talk.writes or 0) >> 10} MiB"
+    return f"{talk.what} machine has written more than {most} to its disks{when} (write-limit)"
 
 
 def _keep(
