@@ -117,18 +117,25 @@ EOF
   touch "$place/$version"
 }
 
-# What checks rules for Prometheus, out of Debian's package: that would start a server. Some 20 MB to download.
-fetch_promtool()
+# Programs out of Debian's packages: those would start servers. Some 20 MB to download.
+fetch_programs()
 {
-  local place=$root/.cache/promtool
-  [ ! -x "$place/promtool" ] || return 0
-  rm -rf "$place"
+  fetch_program prometheus usr/bin/promtool
+  fetch_program nginx usr/sbin/nginx
+}
+
+# fetch_program <package> <path in it>
+fetch_program()
+{
+  local place=$root/.cache/programs name=${2##*/}
+  [ ! -x "$place/$name" ] || return 0
   mkdir -p "$place"
-  (cd "$place" && apt-get download --quiet=2 prometheus 2> /dev/null)
-  dpkg-deb --fsys-tarfile "$place"/prometheus_*.deb | tar --extract --to-stdout ./usr/bin/promtool > "$place/partial"
-  rm "$place"/prometheus_*.deb
+  rm -f "$place/$1"_*.deb
+  (cd "$place" && apt-get download --quiet=2 "$1" 2> /dev/null)
+  dpkg-deb --fsys-tarfile "$place/$1"_*.deb | tar --extract --to-stdout "./$2" > "$place/partial"
+  rm "$place/$1"_*.deb
   chmod +x "$place/partial"
-  mv "$place/partial" "$place/promtool"
+  mv "$place/partial" "$place/$name"
 }
 
 # ansible-test wants the checkout in a folder named ansible_collections/bbot/agent,
@@ -220,7 +227,7 @@ tests()
 {
   step "tests"
   fetch_awx
-  fetch_promtool
+  fetch_programs
   # Two at a time, each with a site of its own: guests are waited for most of the time. In the order of the
   # folders: the last file is to be a short one.
   .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=10 "$@"

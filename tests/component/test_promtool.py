@@ -18,7 +18,7 @@ from ansible_collections.bbot.agent.plugins.module_utils._engine.host.locks impo
 from helpers.agents import COMMAND, ROOT, engine
 
 # scripts/test.sh has taken it out of Debian's package.
-PROMTOOL = ROOT / ".cache" / "promtool" / "promtool"
+PROMTOOL = ROOT / ".cache" / "programs" / "promtool"
 RULES = ROOT / "monitoring" / "bbot-agent.rules.yml"
 
 
