@@ -243,36 +243,42 @@ hosts()
   done
 }
 
-# Hosts and guests are waited for much of the time: the checks go on beside them, and are printed afterwards.
+# Hosts and guests are waited for much of the time: all goes on beside the tests, and is printed afterwards.
 all()
 {
   local log=$root/.cache/checks.log said=$root/.cache/tests.log status=0
   lint
-  step "static checks and ansible-test, beside the rest"
-  # A group of their own, to be ended whole. Not local: the trap is run outside of this function.
+  step "the tests, and beside them: static checks, build hosts, ansible-test"
+  # Groups of their own, to be ended whole. Not local: the trap is run outside of this function.
   set -m
-  (set -e; static; sanity) > "$log" 2>&1 &
+  (set -e; static; hosts default; sanity) > "$log" 2>&1 < /dev/null &
   checks=$!
+  # ansible-test runs the rest of the unit tests on both Pythons.
+  (set -e; tests --ignore tests/unit/engine --ignore tests/unit/plugins tests/integration tests/component tests/unit \
+    2>&1 < /dev/null | tee "$said") &
+  suite=$!
   set +m
-  trap 'kill -- "-$checks" 2> /dev/null || :' EXIT
-  hosts default
-  # Whoever waits for the tests learns of a wrong check before.
-  if ! kill -0 "$checks" 2> /dev/null; then
-    wait "$checks" || { cat "$log"; return 1; }
+  trap end_all EXIT
+  # Whichever fails, nobody waits for the other.
+  if wait -n "$checks" "$suite" && wait "$checks" && wait "$suite"; then
+    trap - EXIT
+  else
+    status=1
+    trap - EXIT
+    end_all
   fi
-  # ansible-test runs the rest of the unit tests on both Pythons. Not with "||": then set -e would mean nothing in it.
-  set +e
-  (set -e; tests --ignore tests/unit/engine --ignore tests/unit/plugins tests/integration tests/component tests/unit) \
-    | tee "$said"
-  status=${PIPESTATUS[0]}
-  set -e
-  [ "$status" -eq 0 ] || return "$status"
-  wait "$checks" || status=$?
-  trap - EXIT
   cat "$log"
-  [ "$status" -eq 0 ] || return "$status"
   step "tests"
   tail -n 1 "$said"
+  return "$status"
+}
+
+# What all() has started, where it does not come to its end.
+end_all()
+{
+  kill -- "-$checks" "-$suite" 2> /dev/null || :
+  wait "$checks" "$suite" || :
+  PATH=$root/.venv/bin:$PATH .venv/bin/molecule destroy --scenario-name default > /dev/null 2>&1 < /dev/null || :
 }
 
 more_hosts()

@@ -92,7 +92,8 @@ echo "python in $(command -v python3)"
 """
 
 
-@pytest.mark.parametrize("kind", ["kvm", pytest.param("nspawn", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["kvm", "nspawn"])
 def test_a_system_like_no_debian(site: Site, odd: Path, tmp_path: Path, kind: str) -> None:
     image = build(odd, tmp_path / f"odd-{kind}", f"--type={kind}")
     lines = performed(site, image, files(tmp_path, ODD), kind)["update"].splitlines()

@@ -156,10 +156,7 @@ PROJECTS = {
 @pytest.mark.parametrize("image", ["debian"], indirect=True)
 @pytest.mark.parametrize(
     "driver",
-    [
-        pytest.param(each, marks=() if each in ("cmake", "make") else pytest.mark.long)
-        for each in PROJECTS
-    ],
+    [pytest.param(each, marks=() if each == "cmake" else pytest.mark.long) for each in PROJECTS],
 )
 def test_a_project_of_each_build_system(perform: Perform, driver: str) -> None:
     files = {"hello.c": PROGRAM, **PROJECTS[driver]} if driver != "python" else PROJECTS[driver]

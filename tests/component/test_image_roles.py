@@ -35,6 +35,7 @@ def test_documented_defaults_are_the_defaults(role: str) -> None:
     assert documented == yaml.safe_load((directory / "defaults" / "main.yml").read_text())
 
 
+@pytest.mark.long
 def test_a_toolchain_comes_changes_and_goes(play: Play, tmp_path: Path) -> None:
     tftp = tmp_path / "tftp"
     link = tftp / "toolchains" / "default"

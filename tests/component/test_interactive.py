@@ -33,8 +33,8 @@ ONCE = '[ "$1" != test ] || [ -e /tmp/visited ]\n'
     ("script", "interactive", "operation"),
     [
         (sources.FAILING, "error", "update"),
-        (sources.WARNING, "warning", "update"),
-        ("true\n", "test", "test"),
+        pytest.param(sources.WARNING, "warning", "update", marks=pytest.mark.long),
+        pytest.param("true\n", "test", "test", marks=pytest.mark.long),
     ],
 )
 def test_a_task_stops_for_a_person_and_goes_on(

@@ -203,7 +203,14 @@ def test_a_terminal_has_a_line_that_stays(ready: BuildHost, tmp_path: Path) -> N
     assert text.rpartition("hello 0.0.1 on tiny: success")[0].endswith("\r\x1b[K")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.long),
+    ],
+)
 def test_a_signal_ends_the_machine_at_once(
     ready: BuildHost, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -218,7 +225,14 @@ def test_a_signal_ends_the_machine_at_once(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("name", ["number", "hello", "hello/0.0.1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("number", marks=pytest.mark.long),
+        pytest.param("hello", marks=pytest.mark.long),
+        "hello/0.0.1",
+    ],
+)
 def test_a_task_is_cancelled(ready: BuildHost, tmp_path: Path, name: str) -> None:
     with waiting(ready, tmp_path) as process:
         (task,) = read_status(ready)["running"]

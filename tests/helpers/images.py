@@ -151,7 +151,7 @@ def _image(variant: str, size: str, summary: str, *more: str, name: str = "") ->
         digest.update(f"{path.relative_to(BUILDER)}\0".encode() + path.read_bytes())
     image = CACHE / f"{name}-{digest.hexdigest()[:12]}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.is_dir():
             for former in CACHE.glob(f"{name}-{'?' * 12}"):

@@ -170,6 +170,7 @@ def test_all_that_can_be_given(awx: Awx, tmp_path: Path) -> None:
     assert rules["ci cleanups"] == "RRULE:FREQ=DAILY;INTERVAL=7"
 
 
+@pytest.mark.long
 def test_a_workflow_from_a_bare_host_to_a_build(awx: Awx, tmp_path: Path) -> None:
     configure(awx, tmp_path)
     nodes = {

@@ -112,6 +112,7 @@ def variables_of_hosts() -> set[str]:
     return found
 
 
+@pytest.mark.long
 def test_nothing_that_a_job_sets_is_a_variable_of_hosts(awx: Awx, tmp_path: Path) -> None:
     """Extra variables go before those of all hosts: an answer is for one job, and one thing."""
     configure(awx, tmp_path, bbot_awx_agent_key="-----BEGIN PRIVATE KEY-----\n")

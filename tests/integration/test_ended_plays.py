@@ -95,7 +95,9 @@ def variables(ready: BuildHost, tmp_path: Path, **more: t.Any) -> list[str]:
 
 
 @pytest.mark.parametrize("end", END, ids=lambda end: end.__name__)
-@pytest.mark.parametrize("words", ["waiting for go", "phase start"])
+@pytest.mark.parametrize(
+    "words", ["waiting for go", pytest.param("phase start", marks=pytest.mark.long)]
+)
 def test_a_play_that_is_ended_ends_its_machine(
     ready: BuildHost,
     tmp_path: Path,

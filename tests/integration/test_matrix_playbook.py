@@ -149,6 +149,7 @@ def test_what_is_asked_for_wrongly(pair: BuildHost, tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.long
 def test_a_matrix_by_ssh(pair: BuildHost, tmp_path: Path) -> None:
     """Sources go there once, and results come home."""
     source = str(sources.make_source(tmp_path / "hello", SCRIPT))

@@ -105,6 +105,7 @@ def test_a_round_with_the_key_of_the_agents(host: BuildHost, tmp_path: Path, pla
     assert list(Path("/tmp").glob("bbot-key.*")) == []
 
 
+@pytest.mark.long
 def test_modules_one_by_one(ready: BuildHost, tmp_path: Path) -> None:
     source = sources.pack(tmp_path / "source.tar.gz")
     files = [{"name": "source.tar.gz", "path": str(source)}]
