@@ -7,14 +7,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import subprocess
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.bbot.agent.plugins.module_utils._engine.linux.mounts import mount_image
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.conversation import Waits
 from ansible_collections.bbot.agent.plugins.module_utils._engine.machine.sweep import sweep
 from ansible_collections.bbot.agent.plugins.module_utils._engine.records.values import Status
+from ansible_collections.bbot.agent.plugins.module_utils._engine.storage.tree import TREE
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.nspawn import disk
+from ansible_collections.bbot.agent.plugins.module_utils._engine.vm.protocol import NSPAWN, Hardware
 from helpers import guest, sources
 from helpers.build_host import BuildHost, groups_of_ours, loops_over, make_task
 from helpers.containers import host_with_container
@@ -252,6 +259,28 @@ def test_what_is_written_is_limited(site: Site, image: Path, tmp_path: Path) -> 
         outcome = host.perform(files={"source.tar.gz": str(archive)}, writes=60 << 10)
         assert outcome.failure is not None, outcome
         assert (outcome.failure.kind, outcome.culprit) == ("write limit", "task")
+
+
+def test_a_new_disk_is_left_alone_by_the_kernel(tmp_path: Path) -> None:
+    """An ext4 is given its empty inodes by and by: that would count towards the limit."""
+    directory = str(tmp_path)
+    place = tmp_path / disk.STAGE / "disk"
+    place.mkdir(parents=True)
+    disk.make_disk(Hardware("tiny", directory, "", options=["disk=2048"], kind=NSPAWN))
+    mount_image(str(tmp_path / TREE / disk.DISK), str(place))
+    try:
+        before = disk.seen(directory, os.getpid())
+        assert before is not None
+        # It begins within five seconds.
+        time.sleep(8)
+        assert disk.seen(directory, os.getpid()) == before
+        assert disk.written(directory, os.getpid(), before) < 1 << 20
+        with (place / "file").open("wb") as file:
+            file.write(bytes(2 << 20))
+        # It is in memory yet.
+        assert 2 << 20 <= disk.written(directory, os.getpid(), before) < 3 << 20
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def test_what_former_machines_have_written_does_not_count(

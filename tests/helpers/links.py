@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import typing as t
 
@@ -23,4 +24,6 @@ def link(name: str, *kind: str) -> t.Iterator[str]:
     try:
         yield name
     finally:
-        ip("link", "delete", name)
+        # With its other end, or the namespace that this was in, it goes by itself, some time.
+        subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
+        assert name not in {each for _dummy, each in socket.if_nameindex()}

@@ -27,6 +27,8 @@ from .writes import Writes
 
 # How often, in seconds, to look whether we are still wanted, and how the network is.
 _ALIVE_INTERVAL = 1.0
+# So often is a channel read in the end: more than a socket holds.
+_MOST_READS = 32
 
 
 class CompanionError(EngineError):
@@ -107,14 +109,22 @@ class Boot:
         """Serve until `done`, or the machine has ended, or `timeout` seconds have passed.
 
         The time in which the machine stands still for lack of disk does not count. Returns
-        `done`, `ended`, `timeout`, or `writes` where more is written than limit() allows. Raises
-        Interrupted, VmError as Stall.look() and Writes.too_many() do, NetworkError if the guest's
-        network has failed, and CompanionError.
+        `done`, `ended`, `timeout`, or `writes` where more is written than limit() allows; what the
+        machines have said until then has been heard. Raises Interrupted, VmError as Stall.look()
+        and Writes.too_many() do, NetworkError if the guest's network has failed, and
+        CompanionError.
         """
+        outcome = self._serve(done, timeout)
+        for each in (self, *self._companions):
+            each._hear()
+        return outcome
+
+    def _serve(self, done: t.Callable[[], bool], timeout: float) -> str:
         deadline = time.monotonic() + timeout
         while not done():
             if not self.vm.running():
-                self._drain()
+                # What it left on its way out.
+                self._server.poll()
                 return "done" if done() else "ended"
             now = time.monotonic()
             deadline += self._stall.look(now)
@@ -170,12 +180,12 @@ class Boot:
         """The last line of the machine's console, cut; empty if there is none."""
         return cut(self._channels[0].last, 200) if self._channels else ""
 
-    def _drain(self) -> None:
-        """Take what the machine left on its way out."""
-        self._server.poll()
+    def _hear(self) -> None:
+        """Take what the machine has said already, which may say more and more."""
         for channel in self._channels:
-            while self._ready(channel) and channel.read():
-                pass
+            for _dummy in range(_MOST_READS):
+                if not self._ready(channel) or not channel.read():
+                    break
 
     def _ready(self, channel: Channel) -> bool:
         return any(key.data is channel for key, _dummy in self._selector.select(0))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -144,6 +145,56 @@ def test_a_machine_that_ends_is_heard_to_its_last_word(site: Site) -> None:
     assert site.boot.last_words() == "line 9999"
     assert (site.root / "console.log").read_bytes().count(b"\n") == 10_000
     assert site.lines == ["bye"]
+
+
+@pytest.mark.parametrize("outcome", ["done", "ended", "timeout", "writes"])
+def test_what_is_said_last_is_heard_whatever_the_outcome(site: Site, outcome: str) -> None:
+    """It is there before the outcome is, as a guest says it before it sends its result."""
+
+    def done() -> bool:
+        if outcome == "writes":
+            site.boot.limit(1)
+            site.guest.bytes = 1025
+        site.guest.says.sendall(b"last words\n")
+        site.guest.gets_on.sendall(b"+update\n")
+        site.guest.alive = outcome != "ended"
+        return outcome == "done"
+
+    assert site.boot.serve(done, 0 if outcome == "timeout" else 60) == outcome
+    assert site.boot.last_words() == "last words"
+    assert set(site.lines) == {"+update"}
+
+
+def test_one_that_never_stops_talking_holds_nobody_up(site: Site) -> None:
+    said = site.guest.says
+    said.setblocking(False)
+
+    class Endless(_boot.Channel):
+        def read(self) -> bool:
+            with contextlib.suppress(BlockingIOError):
+                while said.send(b"x" * 1000):
+                    pass
+            return super().read()
+
+    for channel in site.boot._channels:
+        channel.__class__ = Endless
+    said.send(b"x")
+    assert site.serve() == "done"
+
+
+def test_what_a_companion_says_last_is_heard(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = Site(tmp_path / "other")
+    try:
+        site.boot.accompany([other.boot])
+        other.guest.gets_on.sendall(b"ready\n")
+        assert site.serve() == "done"
+        assert other.lines == ["ready"]
+    finally:
+        site.boot.accompany(())
+        other.boot.close()
+        other.server.close()
+        other.guest.close()
 
 
 def test_a_machine_that_writes_too_much(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,30 @@ def seen(directory: str, pid: int) -> int | None:
     return None
 
 
+def _in_use(directory: str, pid: int) -> int:
+    """Return how many bytes of the disk in `directory` are in use, as process `pid` has it.
+
+    Returns 0 where it is not mounted: the process may leave it at any time, and what is found at
+    its place then is of somebody else.
+    """
+    place = os.path.join(directory, STAGE)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    with contextlib.suppress(OSError):
+        stage = os.open(f"/proc/{pid}/root{place}", flags)
+        try:
+            disk = os.open("disk", flags | os.O_NOFOLLOW, dir_fd=stage)
+            try:
+                if os.fstat(disk).st_dev == os.fstat(stage).st_dev:
+                    return 0
+                size = os.fstatvfs(disk)
+            finally:
+                os.close(disk)
+        finally:
+            os.close(stage)
+        return (size.f_blocks - size.f_bfree) * size.f_frsize
+    return 0
+
+
 def written(directory: str, pid: int, before: int) -> int:
     """Return how many bytes have come to the disk in `directory`, which process `pid` has mounted.
 
@@ -118,9 +142,4 @@ def written(directory: str, pid: int, before: int) -> int:
     some of it may be in memory yet. Returns 0 where it is not mounted.
     """
     found = seen(directory, pid)
-    if found is None:
-        return 0
-    with contextlib.suppress(OSError):
-        size = os.statvfs(f"/proc/{pid}/root{os.path.join(directory, STAGE, 'disk')}")
-        return max(found - before, (size.f_blocks - size.f_bfree) * size.f_frsize)
-    return 0
+    return 0 if found is None else max(found - before, _in_use(directory, pid))

@@ -116,6 +116,22 @@ def test_the_size_of_a_disk(options: list[str] | None, size: int | None) -> None
         assert _disk.disk_size(options) == size
 
 
+@pytest.mark.parametrize("there", ["nothing", "stage", "folder", "link"])
+def test_what_is_in_the_place_of_a_disk_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    """A process leaves its disk between two looks: what is there then is of the host."""
+    stage = tmp_path / _disk.STAGE
+    if there != "nothing":
+        stage.mkdir(parents=True)
+    if there == "folder":
+        (stage / "disk").mkdir()
+    elif there == "link":
+        (stage / "disk").symlink_to("/proc")
+    monkeypatch.setattr(_disk, "seen", lambda *_: 1000)
+    assert _disk.written(str(tmp_path), os.getpid(), 400) == 600
+
+
 @pytest.mark.parametrize("word", ["-m", "disk=", "disk=-1", "disk=x", "disk=15", "disk=99999999"])
 def test_other_options_are_qemu_s(word: str) -> None:
     words = _machines.objection("nspawn", "m", [word])
