@@ -274,11 +274,11 @@ def test_a_new_disk_is_left_alone_by_the_kernel(tmp_path: Path) -> None:
         # It begins within five seconds.
         time.sleep(8)
         assert disk.seen(directory, os.getpid()) == before
-        assert disk.written(directory, os.getpid(), before) < 1 << 20
+        assert disk.in_use(directory, os.getpid()) < 1 << 20
         with (place / "file").open("wb") as file:
             file.write(bytes(2 << 20))
         # It is in memory yet.
-        assert 2 << 20 <= disk.written(directory, os.getpid(), before) < 3 << 20
+        assert 2 << 20 <= disk.in_use(directory, os.getpid()) < 3 << 20
     finally:
         subprocess.run(["umount", place], check=True)
 

@@ -32,8 +32,20 @@ _MOUNT_ATTR_IDMAP = 0x100000
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _AT_FDCWD = -100
 
+# How often the list of mounts is read for one that has to be there.
+_LOOKS = 10
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+
+
+def mounts(pid: int | str) -> list[list[str]]:
+    """Return the words of each mount that the process `pid`, or `self`, sees (proc(5)).
+
+    Some may be missing while others come and go: it is read in pieces. Raises OSError.
+    """
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return [line.split() for line in file]
 
 
 def mount_options(directory: str) -> list[str]:
@@ -45,9 +57,8 @@ def mount_options(directory: str) -> list[str]:
     finally:
         os.close(fd)
     number = facts.get("mnt_id", "").strip()
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            words = line.split()
+    for _dummy in range(_LOOKS):
+        for words in mounts("self"):
             if words[0] == number:
                 # Those of the file system come last; what is before the dash varies.
                 return words[-1].split(",")

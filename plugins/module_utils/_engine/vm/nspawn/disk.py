@@ -19,6 +19,7 @@ import os
 import re
 import typing as t
 
+from ...linux.mounts import mounts
 from ...linux.process import find_program
 from ...linux.program import run_program
 from ...storage.tree import TREE
@@ -102,16 +103,14 @@ def seen(directory: str, pid: int) -> int | None:
     """
     place = os.path.join(directory, STAGE, "disk")
     with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
-        with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.split() for line in file]
-        numbers = next(words[2] for words in mounts if words[4] == place)
+        numbers = next(words[2] for words in mounts(pid) if words[4] == place)
         with open(f"/sys/dev/block/{numbers}/stat", encoding="ascii") as file:
             # The seventh number (Documentation/block/stat.rst).
             return int(file.read().split()[6]) * _SECTOR
     return None
 
 
-def _in_use(directory: str, pid: int) -> int:
+def in_use(directory: str, pid: int) -> int:
     """Return how many bytes of the disk in `directory` are in use, as process `pid` has it.
 
     Returns 0 where it is not mounted: the process may leave it at any time, and what is found at
@@ -133,13 +132,3 @@ def _in_use(directory: str, pid: int) -> int:
             os.close(stage)
         return (size.f_blocks - size.f_bfree) * size.f_frsize
     return 0
-
-
-def written(directory: str, pid: int, before: int) -> int:
-    """Return how many bytes have come to the disk in `directory`, which process `pid` has mounted.
-
-    That is what the device has seen since those `before`, or what is in use, whichever is more:
-    some of it may be in memory yet. Returns 0 where it is not mounted.
-    """
-    found = seen(directory, pid)
-    return 0 if found is None else max(found - before, _in_use(directory, pid))

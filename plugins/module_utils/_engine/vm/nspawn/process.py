@@ -74,8 +74,8 @@ class Container(Child):
         self._limits: Limits | None = None
         self._strain: Strain | None = None
         self._ended = 0
-        # Bytes that the device of its disk had been given when it started.
-        self._before = 0
+        # Bytes that the device of its disk had been given when it was seen first.
+        self._before: int | None = None
 
     def start(
         self,
@@ -146,7 +146,7 @@ class Container(Child):
                 raise VmError(f"machine {hardware.name} did not start: {error}") from error
         self.watch(pid)
         self._strain = Strain(pid)
-        self._before = _disk.seen(hardware.directory, pid) or 0
+        self._before = _disk.seen(hardware.directory, pid)
         self._lease.note(qemu=self.pid, qemu_start=process_start(self.pid))
         self.console.setblocking(False)
 
@@ -211,10 +211,21 @@ class Container(Child):
             )
 
     def written(self) -> int:
-        """Return how many bytes have come to its disk."""
-        directory, before = self.hardware.directory, self._before
-        pids = [0, *_children(self.pid)]
-        return max(_disk.written(directory, pid, before) for pid in pids)
+        """Return how many bytes have come to its disk.
+
+        That is what the device has seen, or what is in use, whichever is more: some of it may be
+        in memory yet.
+        """
+        directory, most = self.hardware.directory, 0
+        for pid in _children(self.pid):
+            found = _disk.seen(directory, pid)
+            if found is None:
+                continue
+            # The kernel's list of mounts has gaps while it changes, as when a container starts.
+            if self._before is None:
+                self._before = found
+            most = max(most, found - self._before, _disk.in_use(directory, pid))
+        return most
 
     def force_down(self) -> None:
         """End the container and all of its processes at once."""

@@ -117,9 +117,7 @@ def test_the_size_of_a_disk(options: list[str] | None, size: int | None) -> None
 
 
 @pytest.mark.parametrize("there", ["nothing", "stage", "folder", "link"])
-def test_what_is_in_the_place_of_a_disk_is_not_taken_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
-) -> None:
+def test_what_is_in_the_place_of_a_disk_is_not_taken_for_it(tmp_path: Path, there: str) -> None:
     """A process leaves its disk between two looks: what is there then is of the host."""
     stage = tmp_path / _disk.STAGE
     if there != "nothing":
@@ -128,8 +126,30 @@ def test_what_is_in_the_place_of_a_disk_is_not_taken_for_it(
         (stage / "disk").mkdir()
     elif there == "link":
         (stage / "disk").symlink_to("/proc")
-    monkeypatch.setattr(_disk, "seen", lambda *_: 1000)
-    assert _disk.written(str(tmp_path), os.getpid(), 400) == 600
+    assert _disk.in_use(str(tmp_path), os.getpid()) == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "looks"),
+    [
+        (400, [(400, 0), (1000, 600), (None, 0), (1600, 1200)]),
+        # The list of mounts had a gap, as it may have while mounts come and go.
+        (None, [(None, 0), (400, 0), (1000, 600)]),
+        (0, [(100, 100)]),
+    ],
+)
+def test_what_a_container_has_written_counts_from_its_start(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: int | None,
+    looks: list[tuple[int | None, int]],
+) -> None:
+    made = container(tmp_path)
+    made._before = start
+    monkeypatch.setattr(_process, "_children", lambda _pid: [os.getpid()])
+    for found, written in looks:
+        monkeypatch.setattr(_disk, "seen", lambda *_, found=found: found)
+        assert made.written() == written
 
 
 @pytest.mark.parametrize("word", ["-m", "disk=", "disk=-1", "disk=x", "disk=15", "disk=99999999"])
