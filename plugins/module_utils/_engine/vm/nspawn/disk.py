@@ -116,19 +116,15 @@ def in_use(directory: str, pid: int) -> int:
     Returns 0 where it is not mounted: the process may leave it at any time, and what is found at
     its place then is of somebody else.
     """
-    place = os.path.join(directory, STAGE)
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    place = os.path.join(directory, STAGE, "disk")
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with contextlib.suppress(OSError):
-        stage = os.open(f"/proc/{pid}/root{place}", flags)
+        fd = os.open(f"/proc/{pid}/root{place}", flags)
         try:
-            disk = os.open("disk", flags | os.O_NOFOLLOW, dir_fd=stage)
-            try:
-                if os.fstat(disk).st_dev == os.fstat(stage).st_dev:
-                    return 0
-                size = os.fstatvfs(disk)
-            finally:
-                os.close(disk)
+            # Of another device than the folder around it: something is mounted there.
+            if os.fstat(fd).st_dev != os.stat("..", dir_fd=fd).st_dev:
+                size = os.fstatvfs(fd)
+                return (size.f_blocks - size.f_bfree) * size.f_frsize
         finally:
-            os.close(stage)
-        return (size.f_blocks - size.f_bfree) * size.f_frsize
+            os.close(fd)
     return 0
