@@ -32,6 +32,7 @@ from bbot_alerts.message import Message
 from bbot_alerts.outbox import Event
 from bbot_alerts.ways import WayError, tell
 from helpers.agents import COMMAND, engine
+from helpers.ports import free_port
 
 EVENT = Event(7, "began", "agent default, host", "agent default, host: no QEMU für uns", 1.7e9)
 MESSAGE = Message("abc.mail.7-7", "build1", (EVENT,))
@@ -54,12 +55,6 @@ class Mailbox:
         self.letters.append(letter)
         self.recipients += envelope.rcpt_tos
         return "250 taken"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class Post:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import signal
@@ -21,6 +20,7 @@ from helpers import sources
 from helpers.agents import RunningAgent
 from helpers.build_host import BuildHost, make_task
 from helpers.controller import Controller
+from helpers.ports import free_port
 from helpers.visits import PATIENCE, Visit, command, shell, stopped
 from helpers.waiting import until
 
@@ -88,11 +88,6 @@ def test_a_person_may_end_the_machine(ready: BuildHost, tmp_path: Path) -> None:
     assert (outcome.result.status, outcome.culprit) == (Status.ABORT, "none")
     assert outcome.reason == "the one who looked into the machine has ended it"
     ready.assert_clean()
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        return int(sock.getsockname()[1])
 
 
 def answer_of(password: str, challenge: bytes) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import re
-import socket
 import subprocess
 import typing as t
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 from helpers.agents import ROOT
 from helpers.devtools import Browser
+from helpers.ports import free_port, listens
 from helpers.waiting import until
 from helpers.web import WebHost, WebServer
 
@@ -64,8 +64,7 @@ def host(tmp_path: Path) -> t.Iterator[WebHost]:
 @pytest.fixture(params=[False, True], ids=["root", "path"])
 def address(request: pytest.FixtureRequest, host: WebHost, tmp_path: Path) -> t.Iterator[str]:
     """Where nginx has the page."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     location, path = documented(request.param)
     with WebServer(host, "--name", NAME) as server:
         location = location.replace("127.0.0.1:8090", f"127.0.0.1:{server.port}")
@@ -78,11 +77,6 @@ def address(request: pytest.FixtureRequest, host: WebHost, tmp_path: Path) -> t.
                 yield f"http://127.0.0.1:{port}{path}"
             finally:
                 nginx.terminate()
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_it_is_live_and_its_links_lead_on(host: WebHost, address: str, tmp_path: Path) -> None:

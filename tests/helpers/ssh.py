@@ -9,20 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import typing as t
 from pathlib import Path
 
+from .ports import listens
 from .waiting import until
 
 PORT = 2222
-
-
-def _listens() -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", PORT)) == 0
 
 
 @contextlib.contextmanager
@@ -65,7 +60,7 @@ def ssh_inventory(folder: Path, **more: t.Any) -> t.Iterator[Path]:
     path.write_text(json.dumps({"builders": {"hosts": {"builder": variables}}}))
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:
-            until(_listens, "an SSH server")
+            until(lambda: listens(PORT), "an SSH server")
             yield path
         finally:
             server.terminate()
